@@ -1,0 +1,1 @@
+"""Scattering models on Dr.Jit, one convention for all (see `base`)."""

@@ -1,0 +1,1 @@
+"""Pure numpy foundations: errors, files, images, colour, metrics, statistics."""

@@ -1,0 +1,1 @@
+"""Immutable description of what is to be rendered: scenes, cameras, materials. No device types."""
