@@ -1,0 +1,1 @@
+"""Devices opened once, with their capabilities and what to do when one is missing."""
