@@ -1,0 +1,93 @@
+"""The artifact file: round trip, determinism, and every kind of damage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from etendue.artifact import SCHEMA, Artifact, digest, read_artifact, require, write_artifact
+from etendue.core.errors import InputError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def _sample() -> Artifact:
+    rng = np.random.default_rng(3)
+    tensors = {"b": rng.normal(size=(4, 3)).astype(np.float32), "a": np.arange(5, dtype=np.int32)}
+    return Artifact({"kind": "material", "name": "x", "arch": {"evaluator": "2x32"}}, tensors)
+
+
+def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "one.eta", _sample())
+    write_artifact(tmp_path / "two.eta", _sample())
+    assert (tmp_path / "one.eta").read_bytes() == (tmp_path / "two.eta").read_bytes()
+    back = read_artifact(tmp_path / "one.eta", kind="material")
+    assert back.header == {"schema": SCHEMA, **_sample().header}
+    for name, array in _sample().tensors.items():
+        np.testing.assert_array_equal(back.tensors[name], array)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(
+    tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
+) -> None:
+    path = tmp_path_factory.mktemp("flip") / "x.eta"
+    write_artifact(path, _sample())
+    blob = bytearray(path.read_bytes())
+    blob[int(where * len(blob))] ^= 1 << bit
+    path.write_bytes(bytes(blob))
+    with pytest.raises(InputError, match=r"x\.eta: "):
+        read_artifact(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True))
+def test_any_truncation_is_found(tmp_path_factory: pytest.TempPathFactory, where: float) -> None:
+    path = tmp_path_factory.mktemp("cut") / "x.eta"
+    write_artifact(path, _sample())
+    blob = path.read_bytes()
+    path.write_bytes(blob[: int(where * len(blob))])
+    with pytest.raises(InputError):
+        read_artifact(path)
+
+
+def _rewrite_header(path: Path, **changes: object) -> None:
+    from safetensors.numpy import save
+
+    header = {"schema": SCHEMA, **_sample().header, **changes}
+    tensors = dict(_sample().tensors)
+    record = {"sha256": digest(header, tensors), "header": header}
+    path.write_bytes(save(tensors, metadata={"etendue": json.dumps(record)}))
+
+
+def test_wrong_schema_and_kind(tmp_path: Path) -> None:
+    _rewrite_header(tmp_path / "new.eta", schema=SCHEMA + 1)
+    with pytest.raises(InputError, match=f"got schema {SCHEMA + 1}, expected schema {SCHEMA}"):
+        read_artifact(tmp_path / "new.eta")
+    _rewrite_header(tmp_path / "field.eta", kind="field")
+    with pytest.raises(InputError, match="got field, expected material"):
+        read_artifact(tmp_path / "field.eta", kind="material")
+
+
+def test_missing_foreign_nonfinite(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_artifact(tmp_path / "none.eta")
+    (tmp_path / "text.eta").write_text("this is not an artifact at all")
+    with pytest.raises(InputError, match="not an etendue artifact"):
+        read_artifact(tmp_path / "text.eta")
+    bad = Artifact({"kind": "material"}, {"w": np.array([1.0, np.nan], np.float32)})
+    write_artifact(tmp_path / "nan.eta", bad)
+    with pytest.raises(InputError, match="NaN"):
+        read_artifact(tmp_path / "nan.eta")
+
+
+def test_require_names_the_tensor() -> None:
+    require("x", _sample(), {"b": (None, 3)})
+    with pytest.raises(InputError, match="tensor b does not fit"):
+        require("x", _sample(), {"b": (4, 4)})
+    with pytest.raises(InputError, match="tensor c does not fit"):
+        require("x", _sample(), {"c": (1,)})
