@@ -1,0 +1,1 @@
+"""Offline fitting of a neural material to the layered reference."""

@@ -1,0 +1,122 @@
+"""The neural material in torch, batched over (texel, directions); oracle: `bsdf.neural_numpy`.
+
+Parameters live in one flat dict with the artifact's tensor names, so that exporting is a copy.
+Shapes: `latent` (n, 8); `wi` (n, d, 3) and `wo` (n, d, 3), d direction pairs per texel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS
+
+EVALUATOR_INPUTS = LATENTS + 2 * (3 + 3 + 2)
+SAMPLER_INPUTS = LATENTS + 3
+SAMPLER_OUTPUTS = 9
+Params = dict[str, Tensor]
+
+
+def widths(arch: str) -> tuple[int, ...]:
+    """Hidden widths of `"2x32"` = two hidden layers of 32."""
+    layers, width = (int(part) for part in arch.split("x"))
+    return (width,) * layers
+
+
+def init_mlp(name: str, sizes: tuple[int, ...], generator: torch.Generator) -> Params:
+    """Kaiming-uniform weights (out x in) and zero biases for a ReLU network."""
+    params: Params = {}
+    for k, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        bound = math.sqrt((6 if k < len(sizes) - 2 else 1) / fan_in)
+        weight = torch.rand(fan_out, fan_in, generator=generator)
+        params[f"{name}.w{k}"] = bound * (2 * weight - 1)
+        params[f"{name}.b{k}"] = torch.zeros(fan_out)
+    return params
+
+
+def init_params(evaluator: str, sampler: str, generator: torch.Generator) -> Params:
+    """Frames, evaluator and sampler; the lobes start near a cosine and a rough central GGX."""
+    params = init_mlp("evaluator", (EVALUATOR_INPUTS, *widths(evaluator), 3), generator)
+    params |= init_mlp(
+        "sampler", (SAMPLER_INPUTS, *widths(sampler), SAMPLER_OUTPUTS), generator
+    )
+    params["frames"] = 0.02 * torch.randn(12, LATENTS, generator=generator)
+    last = f"sampler.b{len(widths(sampler))}"
+    params[last][:2] = -0.5
+    params["evaluator.b" + str(len(widths(evaluator)))] += 3 + math.log(0.15)
+    return params
+
+
+def init_encoder(inputs: int, generator: torch.Generator) -> Params:
+    """Encoder K -> 4 x 64 -> 8 (Zeltner et al. 2024, section 4.1); dropped after baking."""
+    return init_mlp("encoder", (inputs, 64, 64, 64, 64, LATENTS), generator)
+
+
+def mlp(x: Tensor, params: Params, name: str) -> Tensor:
+    """Apply the ReLU network `name`."""
+    layer = 0
+    while f"{name}.w{layer}" in params:
+        x = torch.relu(x) if layer else x
+        x = torch.nn.functional.linear(x, params[f"{name}.w{layer}"], params[f"{name}.b{layer}"])
+        layer += 1
+    return x
+
+
+def _normalize(v: Tensor) -> Tensor:
+    return v * torch.rsqrt((v * v).sum(-1, keepdim=True))
+
+
+def frames(latent: Tensor, weight: Tensor) -> Tensor:
+    """(n, 2, 3, 3): per frame the rows tangent, bitangent, normal."""
+    raw = (latent @ weight.T).unflatten(-1, (2, 2, 3))
+    n = _normalize(raw[:, :, 0] + raw.new_tensor([0.0, 0.0, 1.0]))
+    t = _normalize(raw[:, :, 1] + raw.new_tensor([1.0, 0.0, 0.0]))
+    b = _normalize(torch.linalg.cross(n, t))
+    return torch.stack([t, b, n], 2)
+
+
+def features(latent: Tensor, wi: Tensor, wo: Tensor, weight: Tensor) -> Tensor:
+    """(n, d, 24) evaluator inputs."""
+    count, pairs = wi.shape[:2]
+    frame = frames(latent, weight).reshape(count, 6, 3)
+    local = torch.stack([wi, wo], 2).reshape(count, 2 * pairs, 3) @ frame.transpose(1, 2)
+    local = local.reshape(count, pairs, 2, 2, 3)  # pair, wi/wo, frame, xyz
+    half = _normalize(local[:, :, 0] + local[:, :, 1])[..., :2]
+    blocks = torch.cat([local[:, :, 0], local[:, :, 1], half], -1).flatten(2)
+    return torch.cat([latent[:, None].expand(-1, pairs, -1), blocks], -1)
+
+
+def evaluate(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tensor:
+    """f |cos theta_o| (n, d, 3), without the artifact's energy scale."""
+    x = features(latent, wi, wo, params["frames"])
+    return torch.exp((mlp(x, params, "evaluator") - 3).clamp(max=12)) * wo[..., 2:]
+
+
+def log_density(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tensor:
+    """Log of the sampling density (n, d); `neural_numpy.density` in log space."""
+    pairs = wi.shape[1]
+    x = torch.cat([latent[:, None].expand(-1, pairs, -1), wi], -1)
+    y = mlp(x, params, "sampler")
+    squashed = y[..., :3] * torch.rsqrt(1 + y[..., :3] ** 2)
+    alpha = ALPHA_FLOOR + 0.5 * (1 + squashed[..., :2])
+    rho = 0.99 * squashed[..., 2]
+    slopes = y[..., 3:7] * torch.sqrt(1 + y[..., 3:7] ** 2)
+    half = _normalize(wi + wo)
+    cos_h = half[..., 2].clamp(min=1e-6)
+    d = (-half[..., :2] / cos_h[..., None] - slopes[..., :2]) / alpha
+    free = 1 - rho**2
+    q = (d[..., 0] ** 2 - 2 * rho * d[..., 0] * d[..., 1] + d[..., 1] ** 2) / free
+    glossy = (
+        -torch.log(4 * math.pi * alpha[..., 0] * alpha[..., 1])
+        - 0.5 * torch.log(free)
+        - 2 * torch.log1p(q)
+        - 3 * torch.log(cos_h)
+        - torch.log((wi * half).sum(-1).clamp(min=1e-9))
+    )
+    ones = torch.ones_like(slopes[..., :1])
+    axis = _normalize(torch.cat([-slopes[..., 2:], ones], -1))
+    cosine = (axis * wo).sum(-1).clamp(min=1e-12) / math.pi
+    log_mix = torch.log_softmax(y[..., 7:9], -1)
+    return torch.logaddexp(log_mix[..., 0] + glossy, log_mix[..., 1] + torch.log(cosine))

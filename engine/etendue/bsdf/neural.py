@@ -1,0 +1,254 @@
+"""The neural material inside Dr.Jit kernels (Zeltner et al. 2024); oracle: `neural_numpy`.
+
+Weights are read from buffers through cooperative vectors, so every material of one architecture
+shares one compiled kernel. Calls must stand in the integrator body: inside a virtual call each
+weight would become a per-lane gather, about nine times slower.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from etendue.artifact import Artifact, read_artifact, require
+from etendue.bsdf.base import BSDFSample, ShadingPoint
+from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS
+from etendue.bsdf.pyramid import LatentPyramid, is_power_of_two, level_offsets
+from etendue.core.errors import InputError
+
+
+@dataclass
+class _Lobes:
+    """`neural_numpy.Lobes` for a wavefront (a Dr.Jit PyTree)."""
+
+    alpha_x: Any
+    alpha_y: Any
+    rho: Any
+    mean_x: Any
+    mean_y: Any
+    axis: Any
+    specular: Any
+
+
+class NeuralBSDF:
+    """`InlineBSDF` of one baked material."""
+
+    def __init__(self, artifact: Artifact, source: object = "artifact") -> None:
+        import drjit as dr
+        import drjit.nn as nn
+        import mitsuba as mi
+
+        check_material(source, artifact)
+        tensors, self._mi = artifact.tensors, mi
+        self.name = str(artifact.header.get("name", "neural"))
+        self.header = artifact.header
+        self.pyramid = LatentPyramid(
+            mi, tensors["latents"], int(artifact.header["lod"]["resolution"])
+        )
+        names = [n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS]
+        views = nn.pack(
+            [mi.TensorXf(tensors[n].astype(np.float32)) for n in names], layout="inference"
+        )
+        dr.eval(views[0].buffer)
+        self._weights = dict(zip(names, views, strict=True))
+        self._scale = mi.Color3f(tensors["scale"].astype(np.float32).tolist())
+        self._albedo = mi.Color3f(tensors["albedo"].astype(np.float32).tolist())
+        dr.make_opaque(self._scale, self._albedo)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> NeuralBSDF:
+        """Read, verify and upload a `.eta` file."""
+        return cls(read_artifact(path, kind="material"), path)
+
+    # ---- InlineBSDF
+
+    def eval(self, p: ShadingPoint, wo: Any, rng: Any, active: Any) -> Any:
+        """f |cos theta_o| at one stochastically chosen level."""
+        latent = self._latent(p, self._pick_level(p, rng), active)
+        return self._evaluate(self._project(latent, p.wi), latent, wo, active)
+
+    def pdf(self, p: ShadingPoint, wo: Any, active: Any) -> Any:
+        """Density at the nearest level."""
+        latent = self._latent(p, self._nearest_level(p), active)
+        return self._density(self._lobes(latent, p.wi), p.wi, wo, active)
+
+    def sample(self, p: ShadingPoint, u: Any, rng: Any, active: Any) -> BSDFSample:
+        """Draw from the nearest level's lobes."""
+        latent = self._latent(p, self._nearest_level(p), active)
+        framed = self._project(latent, p.wi)
+        return self._sample(framed, latent, self._lobes(latent, p.wi), p.wi, u, active)
+
+    def eval_pdf_sample(
+        self, p: ShadingPoint, wo: Any, u: Any, rng: Any, active: Any
+    ) -> tuple[Any, Any, BSDFSample]:
+        """Everything the path tracer needs at a vertex, on one stochastically chosen level."""
+        latent = self._latent(p, self._pick_level(p, rng), active)
+        framed, lobes = self._project(latent, p.wi), self._lobes(latent, p.wi)
+        f = self._evaluate(framed, latent, wo, active)
+        pdf = self._density(lobes, p.wi, wo, active)
+        return f, pdf, self._sample(framed, latent, lobes, p.wi, u, active)
+
+    def albedo(self, p: ShadingPoint, active: Any) -> Any:
+        """Mean reflectance of the material."""
+        return self._albedo & active
+
+    # ---- latents and levels
+
+    def _pick_level(self, p: ShadingPoint, rng: Any) -> Any:
+        """One of the two levels around the footprint, at random (unbiased trilinear)."""
+        import drjit as dr
+
+        lod = self.pyramid.lod(p.footprint)
+        low = dr.floor(lod)
+        step = dr.select(rng.next_float32() < lod - low, 1.0, 0.0)
+        return self._mi.UInt(low + step)
+
+    def _nearest_level(self, p: ShadingPoint) -> Any:
+        return self._mi.UInt(self.pyramid.lod(p.footprint) + 0.5)
+
+    def _latent(self, p: ShadingPoint, level: Any, active: Any) -> list[Any]:
+        return self.pyramid.lookup(p.uv, level, active)
+
+    # ---- networks
+
+    def _mlp(self, inputs: list[Any], name: str) -> list[Any]:
+        import drjit as dr
+        import drjit.nn as nn
+
+        x, layer = nn.CoopVec(*inputs), 0
+        while f"{name}.w{layer}" in self._weights:
+            x = dr.maximum(x, 0) if layer else x
+            x = nn.matvec(
+                self._weights[f"{name}.w{layer}"], x, self._weights[f"{name}.b{layer}"]
+            )
+            layer += 1
+        return list(x)
+
+    def _project(self, latent: list[Any], wi: Any) -> list[tuple[Any, Any, Any, Any]]:
+        """Per learned frame: tangent, bitangent, normal and `wi` expressed in it."""
+        import drjit as dr
+        import drjit.nn as nn
+
+        mi, framed = self._mi, []
+        raw = list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+        for k in (0, 6):
+            n = dr.normalize(mi.Vector3f(raw[k], raw[k + 1], raw[k + 2] + 1))
+            t = dr.normalize(mi.Vector3f(raw[k + 3] + 1, raw[k + 4], raw[k + 5]))
+            b = dr.normalize(dr.cross(n, t))
+            framed.append((t, b, n, _local(mi, t, b, n, wi)))
+        return framed
+
+    def _evaluate(self, framed: list[Any], latent: list[Any], wo: Any, active: Any) -> Any:
+        import drjit as dr
+
+        mi, inputs = self._mi, list(latent)
+        for t, b, n, wi_local in framed:
+            wo_local = _local(mi, t, b, n, wo)
+            half = dr.normalize(wi_local + wo_local)
+            inputs += [*wi_local, *wo_local, half.x, half.y]
+        raw = self._mlp(inputs, "evaluator")
+        value = dr.exp(mi.Color3f(*raw) - 3) * self._scale * wo.z
+        return dr.select(active & (wo.z > 0), value, 0)
+
+    def _lobes(self, latent: list[Any], wi: Any) -> _Lobes:
+        import drjit as dr
+
+        mi = self._mi
+        y = self._mlp([*latent, wi.x, wi.y, wi.z], "sampler")
+        squashed = [v * dr.rsqrt(1 + v * v) for v in y[:3]]
+        slopes = [v * dr.sqrt(1 + v * v) for v in y[3:7]]
+        return _Lobes(
+            alpha_x=ALPHA_FLOOR + 0.5 * (1 + squashed[0]),
+            alpha_y=ALPHA_FLOOR + 0.5 * (1 + squashed[1]),
+            rho=0.99 * squashed[2],
+            mean_x=slopes[0],
+            mean_y=slopes[1],
+            axis=dr.normalize(mi.Vector3f(-slopes[2], -slopes[3], 1)),
+            specular=dr.rcp(1 + dr.exp(y[8] - y[7])),
+        )
+
+    def _density(self, lobe: _Lobes, wi: Any, wo: Any, active: Any) -> Any:
+        """`neural_numpy.density`."""
+        import drjit as dr
+
+        half = dr.normalize(wi + wo)
+        cos_h = dr.maximum(half.z, 1e-6)
+        inverse = dr.rcp(cos_h)
+        x = (-half.x * inverse - lobe.mean_x) / lobe.alpha_x
+        y = (-half.y * inverse - lobe.mean_y) / lobe.alpha_y
+        free = 1 - lobe.rho * lobe.rho
+        q = 1 + (x * x - 2 * lobe.rho * x * y + y * y) / free
+        glossy = inverse * inverse * inverse / (
+            4 * dr.pi * lobe.alpha_x * lobe.alpha_y * dr.sqrt(free) * q * q * dr.abs_dot(wi, half)
+        )
+        cosine = dr.maximum(dr.dot(lobe.axis, wo), 0) * dr.inv_pi
+        pdf = lobe.specular * glossy + (1 - lobe.specular) * cosine
+        return dr.select(active & (wo.z > 0), pdf, 0)
+
+    def _draw(self, lobe: _Lobes, wi: Any, u: Any) -> Any:
+        """`neural_numpy.draw`."""
+        import drjit as dr
+
+        mi = self._mi
+        sin, cos = dr.sincos(2 * dr.pi * u.y)
+        radius = dr.sqrt(u.z / (1 - u.z))
+        a, b = radius * cos, radius * sin
+        sx = lobe.mean_x + lobe.alpha_x * a
+        sy = lobe.mean_y + lobe.alpha_y * (lobe.rho * a + dr.sqrt(1 - lobe.rho * lobe.rho) * b)
+        half = dr.normalize(mi.Vector3f(-sx, -sy, 1))
+        glossy = 2 * dr.dot(wi, half) * half - wi
+        disk = dr.sqrt(u.z)
+        local = mi.Vector3f(disk * cos, disk * sin, dr.sqrt(1 - u.z))
+        t, b2 = mi.coordinate_system(lobe.axis)
+        cosine = local.x * t + local.y * b2 + local.z * lobe.axis
+        return dr.select(u.x < lobe.specular, glossy, cosine)
+
+    def _sample(
+        self, framed: list[Any], latent: list[Any], lobes: _Lobes, wi: Any, u: Any, active: Any
+    ) -> BSDFSample:
+        import drjit as dr
+
+        wo = self._draw(lobes, wi, u)
+        pdf = self._density(lobes, wi, wo, active)
+        valid = active & (pdf > 0)
+        f = self._evaluate(framed, latent, wo, valid)
+        return BSDFSample(wo, dr.select(valid, pdf, 0), dr.select(valid, f / pdf, 0))
+
+
+_NETWORKS = ("evaluator", "sampler")
+
+
+def _local(mi: Any, t: Any, b: Any, n: Any, w: Any) -> Any:
+    import drjit as dr
+
+    return mi.Vector3f(dr.dot(w, t), dr.dot(w, b), dr.dot(w, n))
+
+
+def check_material(source: object, artifact: Artifact) -> None:
+    """Raise `InputError` unless the tensors form a complete neural material."""
+    try:
+        resolution = int(artifact.header["lod"]["resolution"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(source, "its header has no lod.resolution", fix="Bake it again") from None
+    if not is_power_of_two(resolution) or resolution > 16384:
+        raise InputError(
+            source, "lod.resolution is not usable", got=resolution, expected="a power of two"
+        )
+    texels = level_offsets(resolution)[-1]
+    require(
+        source,
+        artifact,
+        {"latents": (texels, LATENTS), "frames": (12, LATENTS), "scale": (3,), "albedo": (3,)},
+    )
+    for name, inputs, outputs in (("evaluator", 24, 3), ("sampler", 11, 9)):
+        layer, width = 0, inputs
+        while f"{name}.w{layer}" in artifact.tensors:
+            require(source, artifact, {f"{name}.w{layer}": (None, width)})
+            width = artifact.tensors[f"{name}.w{layer}"].shape[0]
+            require(source, artifact, {f"{name}.b{layer}": (width,)})
+            layer += 1
+        if layer == 0 or width != outputs:
+            raise InputError(source, f"its {name} network is incomplete", got=f"{layer} layers")
