@@ -1,0 +1,108 @@
+"""The `etendue` command: finds the subcommands, runs one, turns every error into one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from etendue import __version__, commands
+from etendue.core.errors import EtendueError
+
+ORDER = ("demo", "bake", "render", "compare", "inspect", "doctor", "version")
+EXAMPLES = (
+    "etendue demo",
+    "etendue bake varnish.mtlx -o varnish.eta --time 10",
+    "etendue render scene.xml -o out.exr --spp 64 --material Ball=varnish.eta",
+    "etendue compare reference.exr out.exr --json",
+    "etendue doctor",
+)
+SUMMARY = "Bake layered materials into neural ones and path-trace them inline."
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `etendue` with `argv` (default: the process's) and return the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = bool(os.environ.get("ETENDUE_DEBUG"))
+    if "--debug" in args:
+        args.remove("--debug")
+        debug = True
+    try:
+        result = _application(args)(args, prog_name="etendue", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader (`| head`) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the one place that ends the program for any error
+        return _report(error, debug)
+
+
+def command_names() -> list[str]:
+    """Every subcommand that has a module, in the order of use, then by name."""
+    found = [m.name for m in pkgutil.iter_modules(commands.__path__) if m.name[0] != "_"]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else 99, name))
+
+
+def _application(args: Sequence[str]) -> typer.Typer:
+    """The typer application; only the module of the subcommand that `args` names is imported."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True, help=SUMMARY, epilog=_epilog(EXAMPLES))(_root)
+    names = command_names()
+    wanted = [name for name in names if name in args[:1]]
+    for name in wanted or names:
+        module = importlib.import_module(f"{commands.__name__}.{name}")
+        app.command(name, epilog=_epilog(getattr(module, "EXAMPLES", ())))(module.run)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (or ETENDUE_DEBUG=1).")
+    ] = False,
+) -> None:
+    if version:
+        print(f"etendue {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _epilog(examples: Sequence[str]) -> str | None:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples) if examples else None
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Print one line about `error` (and its traceback when debugging); the exit code for it."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, EtendueError):
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    usage: Any = error  # typer's usage errors know how to show themselves; the rest is a fault
+    if hasattr(usage, "show") and hasattr(usage, "exit_code"):
+        usage.show()
+        return usage.exit_code
+    if isinstance(error, typer.Abort):
+        print("aborted", file=sys.stderr)
+        return 1
+    text = " ".join(str(error).split()) or "no message"
+    hint = "" if debug else " (run with --debug for the traceback)"
+    print(f"error: {type(error).__name__}: {text}{hint}", file=sys.stderr)
+    return 1
