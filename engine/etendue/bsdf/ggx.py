@@ -1,0 +1,127 @@
+"""GGX microfacets: distribution, visible-normal sampling, reflection and refraction kernels.
+
+All directions are in the interface's own frame and `w.z > 0` is the side that light is traced from.
+Shadowing-masking is height-correlated for reflection, 1 / (1 + L(w) + L(l)), and separable for
+refraction, 1 / ((1 + L(w)) (1 + L(l))), where the two sides of the surface are independent
+(Heitz 2014, "Understanding the masking-shadowing function in microfacet-based BRDFs").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+
+def ndf(m: Any, ax: Any, ay: Any) -> Any:
+    """D(m) = 1 / (pi ax ay (mx^2/ax^2 + my^2/ay^2 + mz^2)^2), for m.z > 0."""
+    x, y = m.x / ax, m.y / ay
+    e = x * x + y * y + m.z * m.z
+    return dr.select(m.z > 0.0, dr.inv_pi / (ax * ay * e * e), 0.0)
+
+
+def stretched_length(w: Any, ax: Any, ay: Any) -> Any:
+    """s(w) = sqrt(ax^2 wx^2 + ay^2 wy^2 + wz^2), so that 1 + L(w) = (|wz| + s) / (2 |wz|)."""
+    x, y = ax * w.x, ay * w.y
+    return dr.sqrt(x * x + y * y + w.z * w.z)
+
+
+def sample_visible_normal(w: Any, ax: Any, ay: Any, u1: Any, u2: Any) -> Any:
+    """A microfacet normal with density D_w(m) = 2 max(0, w.m) D(m) / (wz + s(w)).
+
+    Dupuy and Benyoub 2023, "Sampling visible GGX normals with spherical caps".
+    """
+    stretched = dr.normalize(mi.Vector3f(ax * w.x, ay * w.y, w.z))
+    z = dr.fma(1.0 - u2, 1.0 + stretched.z, -stretched.z)
+    r = dr.safe_sqrt(1.0 - z * z)
+    s, c = dr.sincos(dr.two_pi * u1)
+    h = mi.Vector3f(r * c, r * s, z) + stretched
+    return dr.normalize(mi.Vector3f(ax * h.x, ay * h.y, dr.maximum(h.z, 1e-7)))
+
+
+@dataclass
+class Lobe:
+    """Value and densities of one microfacet event from `w` towards `l`, without Fresnel factor."""
+
+    cos_m: Any  # w . m > 0, where Fresnel is to be evaluated
+    value: Any  # f |cos l| / Fresnel factor
+    pdf: Any  # density of l given w when this event has been chosen
+    reverse: Any  # density of w given l when this event has been chosen
+
+
+def reflection(w: Any, l: Any, ax: Any, ay: Any) -> Lobe:  # noqa: E741
+    """Reflection: value D G l.z / (4 w.z l.z) and pdf D / (2 (wz + s(w))).
+
+    Walter et al. 2007, Eq. (20), with the sampling of Heitz 2018.
+    """
+    m = dr.normalize(w + l)
+    d = ndf(m, ax, ay)
+    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
+    ok = (w.z > 0.0) & (l.z > 0.0)
+    value = d * l.z / (2.0 * dr.maximum(s_w * l.z + s_l * w.z, 1e-20))
+    pdf = d / (2.0 * (w.z + s_w))
+    reverse = d / (2.0 * (l.z + s_l))
+    return Lobe(
+        dr.dot(w, m), dr.select(ok, value, 0.0), dr.select(ok, pdf, 0.0), dr.select(ok, reverse, 0)
+    )
+
+
+def reflection_pdf(w: Any, l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
+    """Density of reflecting `w` (above its horizon) into `l`, whichever side `l` is on."""
+    m = dr.normalize(w + l)
+    return ndf(m, ax, ay) / (2.0 * (w.z + stretched_length(w, ax, ay)))
+
+
+def reflection_weight(w: Any, l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
+    """value / pdf = G(w, l) / G1(w) after sampling the visible normals of `w`."""
+    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
+    weight = (w.z + s_w) * l.z / dr.maximum(s_w * l.z + s_l * w.z, 1e-20)
+    return dr.select(l.z > 0.0, weight, 0.0)
+
+
+def masking(l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
+    """G1(l) = 2 |lz| / (|lz| + s(l)); value / pdf of refraction into `l`."""
+    z = dr.abs(l.z)
+    return 2.0 * z / (z + stretched_length(l, ax, ay))
+
+
+def refraction(w: Any, l: Any, ax: Any, ay: Any, eta: Any) -> Lobe:  # noqa: E741
+    """Refraction of basic radiance, `eta` = n(l side) / n(w side), `l.z < 0`.
+
+    pdf = D_w(m) eta^2 |l.m| / (w.m + eta l.m)^2,  value = G1(l) pdf.
+    Walter et al. 2007, Eqs. (17, 21). Differs from Eq. (21) by the factor (n_l / n_w)^2, that is
+    radiance is divided by the squared index, and the factor cancels for light that leaves the
+    stack through the side it entered.
+    """
+    h = -(w + eta * l)
+    h = dr.normalize(dr.select(h.z < 0.0, -h, h))
+    cos_w, cos_l = dr.dot(w, h), -dr.dot(l, h)
+    ok = (w.z > 0.0) & (l.z < 0.0) & (cos_w > 0.0) & (cos_l > 0.0)
+    return _refraction(w, l, h, cos_w, cos_l, ax, ay, eta, ok)
+
+
+def sampled_refraction(
+    w: Any, l: Any, m: Any, cos_t: Any, ax: Any, ay: Any, eta: Any  # noqa: E741
+) -> Lobe:
+    """`refraction` where the microfacet normal is known because `l` was drawn through it."""
+    cos_w = dr.dot(w, m)
+    return _refraction(w, l, m, cos_w, cos_t, ax, ay, eta, (cos_t > 0.0) & (l.z < 0.0))
+
+
+def _refraction(
+    w: Any, l: Any, m: Any, cos_w: Any, cos_l: Any, ax: Any, ay: Any, eta: Any, ok: Any  # noqa: E741
+) -> Lobe:
+    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
+    root = cos_w - eta * cos_l
+    common = 2.0 * ndf(m, ax, ay) * cos_w * cos_l / dr.maximum(root * root, 1e-20)
+    pdf = dr.select(ok, common * eta * eta / (w.z + s_w), 0.0)
+    reverse = dr.select(ok, common / (s_l - l.z), 0.0)
+    value = pdf * 2.0 * dr.maximum(-l.z, 0.0) / (s_l - l.z)
+    return Lobe(cos_w, value, pdf, reverse)
+
+
+def refract(w: Any, m: Any, cos_m: Any, cos_t: Any, eta: Any) -> Any:
+    """Direction refracted at a facet `m`, pointing away from the surface; `eta` = n_t / n_i."""
+    return dr.normalize(m * (cos_m / eta - cos_t) - w / eta)
