@@ -1,0 +1,1 @@
+"""Scenes to pictures: building, path tracing, films."""

@@ -1,0 +1,78 @@
+"""Replacing the materials of named shapes by `.eta` and `.mtlx` files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from etendue.core.errors import InputError
+
+_PLUGINS = {".eta": "neural", ".mtlx": "layered"}
+
+
+class Replacements:
+    """Shape patterns and the files that replace the shapes' materials; a later one wins."""
+
+    def __init__(self, mi: Any, files: Mapping[str, Path]) -> None:
+        self.mi = mi
+        self.plugins = {pattern: _plugin(pattern, Path(file)) for pattern, file in files.items()}
+        self.unused = set(self.plugins)
+        self.seen: list[str] = []
+        self.cache: dict[Any, Any] = {}
+
+    def find(self, shape: str) -> tuple[str, dict[str, str]] | None:
+        """(plugin type, its parameters) for a shape, None to keep its own material."""
+        self.seen.append(shape)
+        found = None
+        for pattern, plugin in self.plugins.items():
+            if pattern == shape or fnmatchcase(shape, pattern):
+                self.unused.discard(pattern)
+                found = plugin
+        return found
+
+    def object(self, shape: str) -> Any | None:
+        """The replacing BSDF object for a shape, made once for each file."""
+        found = self.find(shape)
+        if found is None:
+            return None
+        plugin, values = found
+        key = (plugin, *values.values())
+        if key not in self.cache:
+            self.cache[key] = self.mi.load_dict({"type": plugin, **values})
+        return self.cache[key]
+
+    def require_all_used(self, source: Path) -> None:
+        """Complain about the first name that no shape has."""
+        for pattern in self.plugins:
+            if pattern in self.unused:
+                raise InputError(
+                    source, f"has no shape '{pattern}'", fix=f"Shapes: {_listing(self.seen)}"
+                )
+
+
+def _listing(names: Iterable[str], limit: int = 20) -> str:
+    names = list(names)
+    text = ", ".join(names[:limit])
+    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _plugin(shape: str, file: Path) -> tuple[str, dict[str, str]]:
+    """Plugin for `FILE.eta`, `FILE.mtlx` or `FILE.mtlx#MATERIAL`."""
+    name = ""
+    if not file.is_file() and "#" in file.name:
+        stem, _, name = file.name.partition("#")
+        file = file.with_name(stem)
+    plugin = _PLUGINS.get(file.suffix.lower())
+    if plugin is None:
+        raise InputError(
+            f"--material {shape}",
+            "unknown kind of material file",
+            got=file.name,
+            expected=".eta or .mtlx",
+        )
+    if not file.is_file():
+        raise InputError(file, "no such file", fix="Check the path given to --material")
+    values = {"filename": str(file.resolve())}
+    return plugin, values | ({"material": name} if name and plugin == "layered" else {})

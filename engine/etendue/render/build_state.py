@@ -1,0 +1,170 @@
+"""A parsed but not yet instantiated Mitsuba scene, and Mitsuba's errors made readable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from etendue.core.errors import EtendueError, InputError
+
+_OWN_ERROR = re.compile(r"(?:InputError|EtendueError|DeviceError): (.*)")
+_NOISE = (
+    (re.compile(r"\[[\w.]+:\d+\]\s*"), ""),  # [parser.cpp:451]
+    (re.compile(r"\[\w+\]\s*"), ""),  # [PluginManager]
+    (
+        re.compile(r"(?:At|While loading|Error while loading) string \(line (\d+)[^)]*\):\s*"),
+        r"line \1: ",
+    ),
+    (
+        re.compile(r"(?:At|While loading|Error while loading) (\S+) \(line (\d+)[^)]*\):\s*"),
+        r"\1 line \2: ",
+    ),
+)
+
+
+@dataclass
+class ParsedState:
+    """Mitsuba's parser state with the few edits that building needs.
+
+    Nodes are named by index: appending may move them, so a node object must not be kept.
+    """
+
+    mi: Any
+    config: Any
+    state: Any
+    shape_names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def of_type(self, kind: str) -> list[int]:
+        """Nodes of an object type such as "Sensor", in file order."""
+        wanted = getattr(self.mi.ObjectType, kind)
+        return [index for index, node in enumerate(self.state.nodes) if node.type == wanted]
+
+    def props(self, index: int) -> Any:
+        """Properties of a node, valid until the next `append`."""
+        return self.state.nodes[index].props
+
+    @property
+    def root(self) -> int:
+        """The scene node."""
+        return self.of_type("Scene")[0]
+
+    def children(self, parent: int, kind: str) -> list[tuple[str, int]]:
+        """(property name, node) of the children of a node that are of an object type."""
+        wanted, found = getattr(self.mi.ObjectType, kind), []
+        props = self.props(parent)
+        for key in props.keys():
+            value = props[key]
+            if isinstance(value, self.mi.Properties.ResolvedReference):
+                if self.state.nodes[value.index()].type == wanted:
+                    found.append((key, value.index()))
+        return found
+
+    def append(self, kind: str, plugin: str, name: str, values: Mapping[str, Any]) -> int:
+        """Add a node that nothing refers to yet; its index."""
+        props = self.mi.Properties(plugin)
+        props.set_id(name)
+        for key, value in values.items():
+            props[key] = value
+        node = self.mi.parser.SceneNode()
+        node.type = getattr(self.mi.ObjectType, kind)
+        node.props = props
+        self.state.nodes.append(node)
+        return len(self.state.nodes) - 1
+
+    def reference(self, index: int) -> Any:
+        """Property value that refers to node `index`."""
+        return self.mi.Properties.ResolvedReference(index)
+
+    def add(self, kind: str, plugin: str, name: str, values: Mapping[str, Any]) -> None:
+        """Add a child of the scene itself."""
+        index = self.append(kind, plugin, name, values)
+        self.props(self.root)[f"added_{index}"] = self.reference(index)
+
+    def instantiate(self) -> Any:
+        """The Mitsuba scene."""
+        built = self.mi.parser.instantiate(self.config, self.state)
+        return built[0] if isinstance(built, list) else built
+
+    def integrator_depth(self) -> int | None:
+        """`max_depth` of the file's integrator, None when it states none."""
+        for props in map(self.props, self.of_type("Integrator")):
+            if props.plugin_name() == "direct":
+                return 2
+            if "max_depth" in props:
+                return int(props["max_depth"])
+        return None
+
+    def sampler_count(self) -> int | None:
+        """Samples per pixel the file asks for, None when it does not."""
+        for props in map(self.props, self.of_type("Sampler")):
+            if "sample_count" in props:
+                return int(props["sample_count"])
+        return None
+
+
+def parser_config(mi: Any) -> Any:
+    """Keep every shape and material as the file has it; misspelt parameters are errors."""
+    config = mi.parser.ParserConfig(mi.variant())
+    config.merge_meshes = False
+    config.merge_equivalent = False
+    config.parallel = False  # materials written in Python create device arrays
+    return config
+
+
+@contextmanager
+def resources(mi: Any, folders: tuple[Path, ...]) -> Iterator[None]:
+    """Let Mitsuba look for files in `folders` first; quiet below errors; all restored after."""
+    resolver, level = mi.file_resolver(), mi.log_level()
+    before = [resolver[i] for i in range(len(resolver))]
+    for folder in reversed(folders):
+        resolver.prepend(mi.filesystem.path(str(folder)))
+    mi.set_log_level(mi.LogLevel.Error)
+    try:
+        yield
+    finally:
+        mi.set_log_level(level)
+        resolver.clear()
+        for folder in before:
+            resolver.append(folder)
+
+
+@contextmanager
+def load_errors(source: Path) -> Iterator[None]:
+    """Turn what Mitsuba raises while loading into one `InputError` about `source`."""
+    try:
+        yield
+    except EtendueError:
+        raise
+    except RuntimeError as error:
+        own = _cause(error)
+        if own is not None:
+            raise own from error
+        raise InputError(source, readable(str(error))) from error
+
+
+def _cause(error: BaseException | None) -> EtendueError | None:
+    """An error of ours that came back through Mitsuba, if that is what happened."""
+    while error is not None:
+        if isinstance(error, EtendueError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def readable(message: str) -> str:
+    """Mitsuba's message as one line, without its source positions.
+
+    An error of ours that was raised inside a plugin is reduced to its own sentence.
+    """
+    own = _OWN_ERROR.findall(message)
+    if own:
+        return own[-1].strip()
+    for pattern, replacement in _NOISE:
+        message = pattern.sub(replacement, message)
+    message = message.replace(" Mesh]", "]")
+    return " ".join(message.split()).rstrip(".") or "cannot be loaded"
