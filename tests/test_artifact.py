@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from etendue.artifact import SCHEMA, Artifact, digest, read_artifact, require, write_artifact
-from etendue.core.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from etendue.artifact import SCHEMA, Artifact, digest, read_artifact, require, write_artifact
+from etendue.core.errors import InputError
 
 
 def _sample() -> Artifact:

@@ -80,7 +80,9 @@ def read_artifact(path: str | os.PathLike[str], *, kind: str | None = None) -> A
     if digest(header, tensors) != record.get("sha256"):
         raise InputError(path, "is damaged (its SHA-256 does not match)", fix=_REBAKE)
     if kind is not None and header.get("kind") != kind:
-        raise InputError(path, "holds the wrong kind of data", got=header.get("kind"), expected=kind)
+        raise InputError(
+            path, "holds the wrong kind of data", got=header.get("kind"), expected=kind
+        )
     return Artifact(header, tensors)
 
 
@@ -122,9 +124,7 @@ def _tensors(path: Path, blob: bytes) -> dict[str, np.ndarray]:
     return tensors
 
 
-def require(
-    path: object, artifact: Artifact, shapes: Mapping[str, tuple[int | None, ...]]
-) -> None:
+def require(path: object, artifact: Artifact, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
     """Check that every named tensor exists with its shape (`None` = any size)."""
     for name, shape in shapes.items():
         array = artifact.tensors.get(name)

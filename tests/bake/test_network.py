@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from etendue.bake import network
 from etendue.bsdf import neural_numpy
 
@@ -27,7 +28,11 @@ def _params(seed: int) -> network.Params:
 def test_torch_equals_numpy(seed: int) -> None:
     params = _params(seed)
     rng = np.random.default_rng(seed)
-    latent, wi, wo = 0.5 * rng.normal(size=(50, 8)), _hemisphere(rng, 50, 4), _hemisphere(rng, 50, 4)
+    latent, wi, wo = (
+        0.5 * rng.normal(size=(50, 8)),
+        _hemisphere(rng, 50, 4),
+        _hemisphere(rng, 50, 4),
+    )
     tensors = {k: v.numpy() for k, v in params.items()} | {"scale": np.ones(3)}
     wide = np.repeat(latent[:, None], 4, 1)
     args = [torch.from_numpy(a) for a in (latent, wi, wo)]
@@ -56,9 +61,7 @@ def test_density_is_that_of_the_drawn_directions(seed: int) -> None:
     wo = neural_numpy.draw(lobe, wi, rng.random((count, 3)))
     wo = wo[wo[:, 2] > 0]
     phi = np.arctan2(wo[:, 1], wo[:, 0]) % (2 * np.pi)
-    seen, _, _ = np.histogram2d(
-        wo[:, 2], phi, bins=(nz, nphi), range=((0, 1), (0, 2 * np.pi))
-    )
+    seen, _, _ = np.histogram2d(wo[:, 2], phi, bins=(nz, nphi), range=((0, 1), (0, 2 * np.pi)))
     z = (np.arange(nz * fine) + 0.5) / (nz * fine)
     angle = (np.arange(nphi * fine) + 0.5) / (nphi * fine) * 2 * np.pi
     zz, aa = np.meshgrid(z, angle, indexing="ij")

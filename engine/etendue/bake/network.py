@@ -6,6 +6,7 @@ Shapes: `latent` (n, 8); `wi` (n, d, 3) and `wo` (n, d, 3), d direction pairs pe
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -28,7 +29,7 @@ def widths(arch: str) -> tuple[int, ...]:
 def init_mlp(name: str, sizes: tuple[int, ...], generator: torch.Generator) -> Params:
     """Kaiming-uniform weights (out x in) and zero biases for a ReLU network."""
     params: Params = {}
-    for k, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         bound = math.sqrt((6 if k < len(sizes) - 2 else 1) / fan_in)
         weight = torch.rand(fan_out, fan_in, generator=generator)
         params[f"{name}.w{k}"] = bound * (2 * weight - 1)
@@ -39,9 +40,7 @@ def init_mlp(name: str, sizes: tuple[int, ...], generator: torch.Generator) -> P
 def init_params(evaluator: str, sampler: str, generator: torch.Generator) -> Params:
     """Frames, evaluator and sampler; the lobes start near a cosine and a rough central GGX."""
     params = init_mlp("evaluator", (EVALUATOR_INPUTS, *widths(evaluator), 3), generator)
-    params |= init_mlp(
-        "sampler", (SAMPLER_INPUTS, *widths(sampler), SAMPLER_OUTPUTS), generator
-    )
+    params |= init_mlp("sampler", (SAMPLER_INPUTS, *widths(sampler), SAMPLER_OUTPUTS), generator)
     params["frames"] = 0.02 * torch.randn(12, LATENTS, generator=generator)
     last = f"sampler.b{len(widths(sampler))}"
     params[last][:2] = -0.5

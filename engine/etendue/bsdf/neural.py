@@ -55,8 +55,8 @@ class NeuralBSDF:
         dr.eval(views[0].buffer)
         self._weights = dict(zip(names, views, strict=True))
         self._scale = mi.Color3f(tensors["scale"].astype(np.float32).tolist())
-        self._albedo = mi.Color3f(tensors["albedo"].astype(np.float32).tolist())
-        dr.make_opaque(self._scale, self._albedo)
+        self._albedo = tensors["albedo"].astype(np.float32)
+        dr.make_opaque(self._scale)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NeuralBSDF:
@@ -92,8 +92,12 @@ class NeuralBSDF:
         return f, pdf, self._sample(framed, latent, lobes, p.wi, u, active)
 
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
-        """Mean reflectance of the material."""
-        return self._albedo & active
+        """Affine guess from the latents (see `bake.energy.albedo_map`), for guides only."""
+        import drjit as dr
+
+        latent = [*self._latent(p, self._nearest_level(p), active), 1.0]
+        rows = [sum(float(w) * z for w, z in zip(row, latent, strict=True)) for row in self._albedo]
+        return dr.select(active, dr.clip(self._mi.Color3f(*rows), 0, 1), 0)
 
     # ---- latents and levels
 
@@ -121,9 +125,7 @@ class NeuralBSDF:
         x, layer = nn.CoopVec(*inputs), 0
         while f"{name}.w{layer}" in self._weights:
             x = dr.maximum(x, 0) if layer else x
-            x = nn.matvec(
-                self._weights[f"{name}.w{layer}"], x, self._weights[f"{name}.b{layer}"]
-            )
+            x = nn.matvec(self._weights[f"{name}.w{layer}"], x, self._weights[f"{name}.b{layer}"])
             layer += 1
         return list(x)
 
@@ -181,8 +183,20 @@ class NeuralBSDF:
         y = (-half.y * inverse - lobe.mean_y) / lobe.alpha_y
         free = 1 - lobe.rho * lobe.rho
         q = 1 + (x * x - 2 * lobe.rho * x * y + y * y) / free
-        glossy = inverse * inverse * inverse / (
-            4 * dr.pi * lobe.alpha_x * lobe.alpha_y * dr.sqrt(free) * q * q * dr.abs_dot(wi, half)
+        glossy = (
+            inverse
+            * inverse
+            * inverse
+            / (
+                4
+                * dr.pi
+                * lobe.alpha_x
+                * lobe.alpha_y
+                * dr.sqrt(free)
+                * q
+                * q
+                * dr.abs_dot(wi, half)
+            )
         )
         cosine = dr.maximum(dr.dot(lobe.axis, wo), 0) * dr.inv_pi
         pdf = lobe.specular * glossy + (1 - lobe.specular) * cosine
@@ -241,7 +255,7 @@ def check_material(source: object, artifact: Artifact) -> None:
     require(
         source,
         artifact,
-        {"latents": (texels, LATENTS), "frames": (12, LATENTS), "scale": (3,), "albedo": (3,)},
+        {"latents": (texels, LATENTS), "frames": (12, LATENTS), "scale": (3,), "albedo": (3, 9)},
     )
     for name, inputs, outputs in (("evaluator", 24, 3), ("sampler", 11, 9)):
         layer, width = 0, inputs

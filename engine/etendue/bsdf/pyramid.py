@@ -65,9 +65,7 @@ class LatentPyramid:
         rows = [base + mi.UInt(y) * size for y in (y0, y1)]
         taps = [self._gather(row + mi.UInt(x), active) for row in rows for x in (x0, x1)]
         return [
-            dr.lerp(
-                dr.lerp(taps[0][c], taps[1][c], t.x), dr.lerp(taps[2][c], taps[3][c], t.x), t.y
-            )
+            dr.lerp(dr.lerp(taps[0][c], taps[1][c], t.x), dr.lerp(taps[2][c], taps[3][c], t.x), t.y)
             for c in range(LATENTS)
         ]
 

@@ -1,0 +1,86 @@
+"""Directional albedo of a fitted material and the scale that keeps it below one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from etendue.bsdf.neural_numpy import density, draw, evaluate, lobes
+
+Array = np.ndarray
+ALBEDO_LIMIT = 0.999  # what the export scales the brightest albedo found to
+
+
+def view_grid(count: int) -> Array:
+    """Viewer directions (count, 3) from the normal to grazing, spread over azimuth."""
+    z = np.linspace(1.0, 0.03, count)
+    phi = np.arange(count) * 2.399963
+    r = np.sqrt(1 - z * z)
+    return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
+
+
+def sequence(count: int) -> Array:
+    """Rank-1 low-discrepancy points (count, 3) in the unit cube (Roberts 2018, R3)."""
+    phi = 1.2207440846057596
+    steps = np.array([1 / phi, 1 / phi**2, 1 / phi**3])
+    return (0.5 + np.arange(1, count + 1)[:, None] * steps) % 1.0
+
+
+def directional_albedo(
+    latent: Array, wi: Array, tensors: Mapping[str, Array], samples: int
+) -> Array:
+    """Integral of f |cos| over wo per row (n, 3), by the material's own sampler."""
+    u = sequence(samples)
+    total = np.zeros((len(latent), 3))
+    lobe = lobes(latent, wi, tensors)
+    for point in u:
+        wo = draw(lobe, wi, np.broadcast_to(point, (len(latent), 3)))
+        pdf = density(lobe, wi, wo)
+        good = pdf > 0
+        value = evaluate(latent[good], wi[good], wo[good], tensors) / pdf[good, None]
+        total[good] += value
+    return total / samples
+
+
+def energy_scale(
+    latents: Array, tensors: Mapping[str, Array], seed: int, texels: int = 512
+) -> tuple[Array, float]:
+    """RGB factor <= 1 that brings the largest albedo found to the limit, and that albedo.
+
+    Candidates over random texels (the coarsest ones always) and views are ranked with few samples
+    and the worst are measured again with many.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = np.unique(
+        np.concatenate(
+            [
+                generator.integers(0, len(latents), min(texels, len(latents))),
+                np.arange(max(0, len(latents) - 21), len(latents)),
+            ]
+        )
+    )
+    views = view_grid(9)
+    latent = np.repeat(latents[chosen].astype(np.float64), len(views), 0)
+    wi = np.tile(views, (len(chosen), 1))
+    rough = directional_albedo(latent, wi, tensors, 48)
+    worst = np.argsort(rough.max(-1))[-96:]
+    exact = directional_albedo(latent[worst], wi[worst], tensors, 2048)
+    peak = exact.max(0)
+    scale = np.minimum(1.0, ALBEDO_LIMIT / np.maximum(peak, 1e-9))
+    return scale.astype(np.float32), float(peak.max())
+
+
+def albedo_map(latents: Array, tensors: Mapping[str, Array], seed: int) -> Array:
+    """Affine map (3, 9) from latents to reflectance at 30 degrees, by least squares.
+
+    A guide for denoisers and AOVs, not part of the BSDF.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = generator.integers(0, len(latents), 1024)
+    latent = latents[chosen].astype(np.float64)
+    wi = np.broadcast_to(np.array([0.5, 0.0, np.sqrt(0.75)]), (len(latent), 3))
+    target = directional_albedo(latent, wi, tensors, 64)
+    rows = np.concatenate([latent, np.ones((len(latent), 1))], 1)
+    ridge = 1e-4 * len(rows) * np.eye(9)
+    return np.linalg.solve(rows.T @ rows + ridge, rows.T @ target).T.astype(np.float32)

@@ -1,0 +1,177 @@
+"""`bake`: from a layered material to a verified artifact on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from etendue import __version__
+from etendue.artifact import Artifact, write_artifact
+from etendue.bake import train
+from etendue.bake.checkpoint import load_checkpoint
+from etendue.bake.energy import albedo_map, energy_scale
+from etendue.bake.latents import lookup
+from etendue.bake.network import evaluate
+from etendue.bake.settings import BakeSettings, check_settings
+from etendue.bake.target import produce
+from etendue.bsdf.base import InlineBSDF
+from etendue.bsdf.layered import Layered
+from etendue.core.errors import InputError
+from etendue.scene.material import LayeredMaterial
+
+SAVE_EVERY_S = 20.0
+HELDOUT_SEED = 900_001
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Where an unfinished bake of `out` keeps its state."""
+    return out.with_name(out.name + ".checkpoint")
+
+
+def fit_resolution(settings: BakeSettings, material: LayeredMaterial) -> BakeSettings:
+    """A constant material needs one texel only."""
+    if material.texture.data.shape[2] == 0:
+        return dataclasses.replace(settings, resolution=1)
+    side = material.texture.data.shape[0]
+    if material.texture.data.shape[:2] != (settings.resolution,) * 2:
+        raise InputError(
+            material.name,
+            "its parameter texture does not match the bake",
+            got=f"{side} texels",
+            expected=f"{settings.resolution}",
+        )
+    return settings
+
+
+def bake(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: train.Progress = lambda step, total, loss: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Artifact:
+    """Fit `material`, write `out`, return the artifact.
+
+    A checkpoint beside `out` is refreshed while it runs and removed at the end. Raises
+    `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
+    `InputError` for settings, files and checkpoints that do not fit.
+    """
+    check_settings(settings)
+    settings = fit_resolution(settings, material)
+    identity = {"material": material.source_hash, "settings": settings.record()}
+    reference = Layered(material, walks=settings.walks)
+    data = material.texture.data if settings.resolution > 1 else None
+    if resume:
+        fit = train.from_checkpoint(settings, load_checkpoint(checkpoint_path(out), identity), data)
+    else:
+        fit = train.start(settings, data)
+    saver = _saver(checkpoint_path(out), identity, settings.steps, stop)
+    fit = train.run(settings, fit, reference, progress=progress, save=saver, stop=stop)
+    artifact = export(material, settings, fit)
+    write_artifact(out, artifact)
+    checkpoint_path(out).unlink(missing_ok=True)
+    return artifact
+
+
+def _saver(
+    path: Path, identity: dict[str, Any], steps: int, stop: Callable[[], bool]
+) -> Callable[[train.Fit], None]:
+    save, last = train.save_to(path, identity), [time.monotonic()]
+
+    def maybe(fit: train.Fit) -> None:
+        if stop() or time.monotonic() - last[0] > SAVE_EVERY_S or fit.step >= steps:
+            save(fit)
+            last[0] = time.monotonic()
+
+    return maybe
+
+
+def export(material: LayeredMaterial, settings: BakeSettings, fit: train.Fit) -> Artifact:
+    """Artifact of a finished fit: half-precision latents, energy scale, guides, quality."""
+    tensors = {
+        name: value.detach().numpy().astype(np.float32)
+        for name, value in fit.params.items()
+        if not name.startswith("encoder")
+    }
+    tensors["latents"] = tensors["latents"].astype(np.float16)
+    tensors["scale"] = np.ones(3, np.float32)
+    latents = tensors["latents"].astype(np.float64)
+    tensors["scale"], peak = energy_scale(latents, tensors, settings.seed)
+    tensors["albedo"] = albedo_map(latents, tensors, settings.seed)
+    header = {
+        "kind": "material",
+        "name": material.name,
+        "arch": {"evaluator": settings.arch, "sampler": settings.sampler},
+        "lod": {"resolution": settings.resolution},
+        "latent": {"channels": 8, "format": "f16"},
+        "provenance": {
+            "tool": f"etendue {__version__}",
+            "source_sha256": material.source_hash,
+            "settings": settings.record(),
+            "notes": list(material.notes),
+        },
+        "quality": {
+            "peak_albedo_before_scale": round(peak, 5),
+            "history": [[int(s), round(float(x), 5)] for s, x in _thin(fit.history, 200)],
+        },
+    }
+    return Artifact(header, tensors)
+
+
+def heldout_error(
+    artifact: Artifact, reference: InlineBSDF, resolution: int, texels: int = 1024
+) -> list[dict[str, float]]:
+    """Per mip level: mean relative error and bias against averaged reference walks.
+
+    Directions and texels come from a stream no training step uses.
+    """
+    batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
+    params = {k: torch.from_numpy(v.astype(np.float32)) for k, v in artifact.tensors.items()}
+    latent = lookup(params["latents"], batch.uv, batch.level, resolution)
+    value = evaluate(latent, batch.wi, batch.wo, params) * params["scale"]
+    rows = []
+    for level in batch.level.unique().tolist():
+        y, t = (a[batch.level == level].double() for a in (value, batch.f))
+        error = ((y - t).abs().sum() / t.sum().clamp(min=1e-9)).item()
+        bias = ((y - t).sum() / t.sum().clamp(min=1e-9)).item()
+        rows.append({"level": level, "relative": round(error, 4), "bias": round(bias, 4)})
+    return rows
+
+
+def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
+    return rows[:: max(1, len(rows) // count)]
+
+
+def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float) -> int:
+    """Number of steps that fit into `minutes` here, from a short trial of both phases."""
+    settings = fit_resolution(settings, material)
+    reference = Layered(material, walks=settings.walks)
+    data = material.texture.data if settings.resolution > 1 else None
+    began = time.monotonic()
+    pool = settings.pool * settings.reuse
+    seconds = []
+    for share in (1.0, 0.0) if data is not None else (0.0,):
+        trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share)
+        fit = train.start(trial, data)
+        marks: list[float] = []
+        train.run(
+            trial,
+            fit,
+            reference,
+            progress=lambda step, total, loss, marks=marks: marks.append(time.monotonic()),
+            save=lambda fit: None,
+            stop=lambda: False,
+        )
+        seconds.append((marks[-1] - marks[-2]) / pool)
+    shares = (settings.encoder_share, 1 - settings.encoder_share)[-len(seconds) :]
+    mean = sum(a * b for a, b in zip(seconds, shares, strict=True)) / sum(shares)
+    left = minutes * 60 * 0.92 - (time.monotonic() - began)
+    return max(pool, int(left / mean) // pool * pool)

@@ -1,0 +1,49 @@
+"""What a bake is asked to do; everything here is recorded in the artifact."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from etendue.core.errors import InputError
+
+ARCHITECTURES = ("2x16", "2x32", "3x64")
+
+
+@dataclass(frozen=True)
+class BakeSettings:
+    """Deterministic plan of a bake: same settings, material and machine give equal bytes."""
+
+    arch: str = "2x32"  # evaluator hidden layers x width
+    sampler: str = "2x16"
+    resolution: int = 512  # texels per side of the finest level, a power of two
+    steps: int = 6000
+    seed: int = 0
+    texels: int = 2048  # texels per step
+    pairs: int = 8  # direction pairs per texel
+    walks: int = 4  # reference walks averaged per pair
+    reuse: int = 2  # how often a pool of reference samples is visited
+    pool: int = 8  # steps' worth of samples produced by one reference launch
+    encoder_share: float = 0.4  # part of the steps in which an encoder produces the latents
+    lr: float = 3e-3
+    lr_latent: float = 1e-2
+    lr_end: float = 0.02  # final learning rate as a fraction
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def check_settings(settings: BakeSettings) -> None:
+    """Raise `InputError` for values no bake can run with."""
+    if not re.fullmatch(r"[1-6]x(8|16|32|64|128)", settings.arch):
+        raise InputError("--arch", "unknown", got=settings.arch, expected=" | ".join(ARCHITECTURES))
+    r = settings.resolution
+    if r < 1 or r > 8192 or r & (r - 1):
+        raise InputError(
+            "--resolution", "does not fit", got=r, expected="a power of two from 1 to 8192"
+        )
+    if settings.steps < 1:
+        raise InputError("--steps", "is too small", got=settings.steps, expected="at least 1")

@@ -1,0 +1,124 @@
+"""Reference samples for the bake: Dr.Jit walks the layered material, torch consumes the batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from etendue.bsdf.base import InlineBSDF, ShadingPoint
+from etendue.bsdf.pyramid import level_sizes
+
+REFERENCE_SHARE = 0.6  # of the outgoing directions follow the reference's own lobes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n texels with d direction pairs each."""
+
+    uv: Tensor  # (n, 2)
+    level: Tensor  # (n,) int64
+    wi: Tensor  # (n, d, 3)
+    wo: Tensor  # (n, d, 3)
+    f: Tensor  # (n, d, 3) estimates of f |cos theta_o|
+    pdf: Tensor  # (n, d) density with which wo was drawn
+
+    def rows(self, index: Tensor) -> Batch:
+        """The chosen texels."""
+        return Batch(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def directions(self, count: int) -> Batch:
+        """The first `count` direction pairs of every texel."""
+        wi, wo, f, pdf = (a[:, :count] for a in (self.wi, self.wo, self.f, self.pdf))
+        return Batch(self.uv, self.level, wi, wo, f, pdf)
+
+
+def draw_levels(count: int, resolution: int, generator: np.random.Generator) -> np.ndarray:
+    """Mip levels with probability proportional to 2^-level: fine ones often, all of them some."""
+    weights = 0.5 ** np.arange(len(level_sizes(resolution)))
+    return generator.choice(len(weights), size=count, p=weights / weights.sum())
+
+
+def produce(
+    reference: InlineBSDF,
+    count: int,
+    pairs: int,
+    resolution: int,
+    seed: int,
+    index: int,
+    *,
+    at_centres: bool,
+) -> Batch:
+    """`count` texels x `pairs` directions of reference values; a pure function of its arguments.
+
+    Texels are drawn exponentially over levels; `at_centres` snaps them to texel centres. The truth
+    of a coarse texel is the mean over its footprint (the reference jitters inside it).
+    """
+    import drjit as dr
+    import mitsuba as mi
+
+    generator = np.random.default_rng([seed, index])
+    level = draw_levels(count, resolution, generator)
+    side = (resolution >> level)[:, None]
+    uv = generator.random((count, 2))
+    if at_centres:
+        uv = (np.floor(uv * side) + 0.5) / side
+    footprint = np.where(level > 0, 1.0 / side[:, 0], 0.0)
+    lanes = np.repeat(np.arange(count), pairs)
+    rng = mi.PCG32(size=count * pairs, initstate=seed * 1_000_003 + index)
+    wi = _upper(mi, rng)
+    p = ShadingPoint(
+        uv=mi.Point2f(*_columns(uv[lanes])),
+        wi=wi,
+        footprint=mi.Float(footprint[lanes].astype(np.float32)),
+    )
+    wo, pdf = _outgoing(mi, reference, p, rng)
+    f = reference.eval(p, wo, rng, mi.Bool(True))
+    dr.eval(wi, wo, f, pdf)
+    shape = (count, pairs, 3)
+    return Batch(
+        uv=torch.from_numpy(uv.astype(np.float32)),
+        level=torch.from_numpy(level.astype(np.int64)),
+        wi=_rows(wi).reshape(shape),
+        wo=_rows(wo).reshape(shape),
+        f=_rows(f).reshape(shape),
+        pdf=torch.from_numpy(np.array(pdf.numpy())).reshape(shape[:2]),
+    )
+
+
+def _upper(mi: Any, rng: Any) -> Any:
+    """`wi` uniform over the hemisphere, kept a hair above the horizon."""
+    import drjit as dr
+
+    w = mi.warp.square_to_uniform_hemisphere(mi.Point2f(rng.next_float32(), rng.next_float32()))
+    return dr.normalize(mi.Vector3f(w.x, w.y, dr.maximum(w.z, 0.01)))
+
+
+def _outgoing(mi: Any, reference: InlineBSDF, p: ShadingPoint, rng: Any) -> tuple[Any, Any]:
+    """Mixture of the reference's lobes and a uniform hemisphere, with its density.
+
+    Where the reference's draw fails a uniform direction stands in, with density infinity: it
+    counts for the evaluator and has no weight in the sampler's importance-weighted loss.
+    """
+    import drjit as dr
+
+    pick = rng.next_float32() < REFERENCE_SHARE
+    u = mi.Point3f(rng.next_float32(), rng.next_float32(), rng.next_float32())
+    glossy = reference.sample(p, u, rng, pick)
+    uniform = mi.warp.square_to_uniform_hemisphere(mi.Point2f(u.y, u.z))
+    wo = mi.Vector3f(dr.select(pick & (glossy.pdf > 0), glossy.wo, uniform))
+    wo = dr.normalize(mi.Vector3f(wo.x, wo.y, dr.maximum(wo.z, 1e-3)))
+    density = reference.pdf(p, wo, mi.Bool(True))
+    density = REFERENCE_SHARE * density + (1 - REFERENCE_SHARE) * dr.inv_two_pi
+    return wo, dr.select(pick & (glossy.pdf <= 0), dr.inf, density)
+
+
+def _columns(rows: np.ndarray) -> list[np.ndarray]:
+    return [np.ascontiguousarray(c, np.float32) for c in rows.T]
+
+
+def _rows(vector: Any) -> Tensor:
+    return torch.from_numpy(np.array(vector.numpy().T, order="C"))

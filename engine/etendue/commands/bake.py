@@ -1,0 +1,206 @@
+"""`etendue bake`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from etendue.cli_support import print_json
+
+if TYPE_CHECKING:
+    from etendue.bake.settings import BakeSettings
+    from etendue.scene.material import LayeredMaterial
+
+EXAMPLES = (
+    "etendue bake car_paint.mtlx -o car_paint.eta",
+    "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --report report/",
+    "etendue bake car_paint.mtlx -o car_paint.eta --resume",
+    "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
+)
+DRAFT_MINUTES = 3.0
+
+
+def run(
+    material: Annotated[Path, typer.Argument(help="A MaterialX document (.mtlx).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file to write.")],
+    name: Annotated[
+        str | None, typer.Option("--material", help="Which material, if it holds several.")
+    ] = None,
+    arch: Annotated[str, typer.Option(help="Evaluator: 2x16, 2x32 or 3x64.")] = "2x32",
+    resolution: Annotated[int, typer.Option(help="Texels per side, a power of two.")] = 512,
+    minutes: Annotated[
+        float | None, typer.Option("--time", help="Training time in minutes on this machine.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps instead of a time; reproducible.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
+    restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+) -> None:
+    """Bake a layered material into a neural one.
+
+    Ctrl-C keeps the work done: run the same command with --resume.
+    """
+    from etendue.bake.material import bake, heldout_error
+    from etendue.bake.settings import BakeSettings, check_settings
+    from etendue.bsdf.layered import Layered
+    from etendue.device.drjit import activate
+    from etendue.scene.materialx import load_material
+
+    settings = BakeSettings(arch=arch, resolution=resolution, seed=seed)
+    check_settings(settings)
+    _check_output(output, resume=resume, restart=restart)
+    activate()
+    source = load_material(material, name, resolution)
+    _tell_notes(source)
+    settings = _with_steps(source, settings, output, minutes, steps, resume)
+    began = time.monotonic()
+    with _progress(settings.steps) as (advance, stop):
+        artifact = _guarded(
+            output,
+            lambda: bake(source, settings, output, resume=resume, progress=advance, stop=stop),
+        )
+    figures: dict[str, Any] = {
+        "file": str(output),
+        "bytes": output.stat().st_size,
+        "steps": settings.steps,
+        "seconds": round(time.monotonic() - began, 1),
+        "seed": seed,
+        "heldout": heldout_error(
+            artifact, Layered(source, walks=64), int(artifact.header["lod"]["resolution"])
+        ),
+        "reproduce": f"etendue bake {material} -o {output} --arch {arch} "
+        f"--resolution {resolution} --steps {settings.steps} --seed {seed}",
+    }
+    if report is not None:
+        from etendue.bake.report import write_report
+
+        figures["report"] = str(write_report(report, source, artifact, output, figures))
+    _print(figures, json)
+
+
+def _check_output(output: Path, *, resume: bool, restart: bool) -> None:
+    """Fail before any work when the result or its checkpoint could not be written."""
+    from etendue.bake.material import checkpoint_path
+    from etendue.core.errors import InputError
+    from etendue.core.files import atomic_path
+
+    if output.suffix != ".eta":
+        raise InputError("-o", "needs the suffix .eta", got=output.name)
+    if output.is_dir():
+        raise InputError(output, "is a folder", expected="a file name")
+    with atomic_path(checkpoint_path(output).with_suffix(".probe")) as probe:
+        probe.touch()
+    checkpoint_path(output).with_suffix(".probe").unlink()
+    saved = checkpoint_path(output)
+    if restart:
+        saved.unlink(missing_ok=True)
+    if resume and not saved.exists():
+        raise InputError(saved, "there is no checkpoint to resume", fix="Bake without --resume")
+    if not resume and saved.exists():
+        raise InputError(
+            saved,
+            "an unfinished bake is in the way",
+            fix="Continue it with --resume or discard it with --restart",
+        )
+
+
+def _tell_notes(material: LayeredMaterial) -> None:
+    for note in material.notes:
+        typer.echo(f"note: {material.name}: {note}", err=True)
+
+
+def _with_steps(
+    source: LayeredMaterial,
+    settings: BakeSettings,
+    output: Path,
+    minutes: float | None,
+    steps: int | None,
+    resume: bool,
+) -> BakeSettings:
+    """Settings with the step count asked for, planned from a time, or found in the checkpoint."""
+    import dataclasses
+
+    from etendue.bake.checkpoint import planned_steps
+    from etendue.bake.material import checkpoint_path, plan_steps
+    from etendue.core.errors import InputError
+
+    if steps is not None and minutes is not None:
+        raise InputError("--steps", "excludes --time")
+    if minutes is not None and not 0 < minutes < 10_000:
+        raise InputError("--time", "is not usable", got=minutes, expected="minutes > 0")
+    if resume and steps is None:
+        steps = planned_steps(checkpoint_path(output))
+    if steps is None:
+        typer.echo("measuring this machine ...", err=True)
+        steps = plan_steps(source, settings, DRAFT_MINUTES if minutes is None else minutes)
+    return dataclasses.replace(settings, steps=steps)
+
+
+class _progress:  # noqa: N801  (reads as a with-statement verb)
+    """Progress bar with ETA and error; turns Ctrl-C into a polite stop request."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("baking"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TimeRemainingColumn(),
+            TextColumn("error {task.fields[loss]:.4f}"),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("bake", total=total, loss=0.0)
+        self._stopped = False
+
+    def __enter__(self) -> tuple[Callable[[int, int, float], None], Callable[[], bool]]:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._bar.start()
+        return self._advance, lambda: self._stopped
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        signal.signal(signal.SIGINT, self._before)
+
+    def _advance(self, step: int, total: int, loss: float) -> None:
+        self._bar.update(self._task, completed=step, loss=loss)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
+        self._stopped = True
+
+
+def _guarded(output: Path, work: Callable[[], Any]) -> Any:
+    from etendue.bake.train import BakeStoppedError
+
+    try:
+        return work()
+    except BakeStoppedError:
+        typer.echo(f"stopped; continue with: etendue bake ... -o {output} --resume", err=True)
+        raise KeyboardInterrupt from None
+
+
+def _print(figures: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json(figures)
+        return
+    typer.echo(
+        f"{figures['file']}: {figures['bytes']} bytes, {figures['steps']} steps in "
+        f"{figures['seconds']} s"
+    )
+    for row in figures["heldout"]:
+        typer.echo(
+            f"  mip {row['level']}: relative error {row['relative']:.3f}, bias {row['bias']:+.3f}"
+        )
+    typer.echo(f"reproduce: {figures['reproduce']}")
