@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = _application(args)(args, prog_name="etendue", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # typer has turned a KeyboardInterrupt into this
+            print("interrupted", file=sys.stderr)
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 120.0
+COMMAND = ("-m", "etendue.device.probe")
 FEATURES = ("ray_query", "ray_tracing", "cooperative_vector", "cooperative_matrix")
 
 
@@ -26,7 +27,7 @@ def ask(
     source = str(Path(__file__).resolve().parents[2])
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     child = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "etendue.device.probe", question, *arguments]
+    command = [sys.executable, *COMMAND, question, *arguments]
     try:
         done = subprocess.run(
             command, env=child, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -1,0 +1,31 @@
+"""Shared by all tests: seeds, the lent test data, and a JIT that works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+# the same examples on every machine, and no time limit: other work may share the processor
+settings.register_profile("etendue", derandomize=True, deadline=None)
+settings.load_profile("etendue")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real materials and scenes that may lie beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the data folder ../shared/data is not here")
+    return folder
+
+
+@pytest.fixture
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder for answers of probes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield tmp_path / "cache" / "etendue"

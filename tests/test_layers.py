@@ -1,0 +1,122 @@
+"""Who may import whom: a module imports its own package or one of a lower rank."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "engine" / "etendue"
+RANKS = (
+    {"core", "layout"},
+    {"device", "formats"},
+    {"schedule", "artifact"},
+    {"scene", "plugins"},
+    {"bsdf", "field"},
+    {"bake", "render"},
+    {"view", "cli"},
+)
+TOP = {"cli", "cli_support", "commands", "demo", "__main__"}  # together they are the package `cli`
+RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
+# libraries that only these packages may import
+HOMES = {
+    "mitsuba": {"device", "bsdf", "field", "bake", "render"},
+    "drjit": {"device", "bsdf", "field", "bake", "render"},
+    "torch": {"device", "field", "bake", "plugins"},
+    "slangpy": {"device", "render"},
+    "PyQt6": {"view"},
+    "open3d": {"scene", "plugins"},
+}
+
+
+def package_of(module: str) -> str:
+    """`etendue.bsdf.ggx` -> `bsdf`; the command modules all count as `cli`."""
+    name = module.split(".")[1]
+    return "cli" if name in TOP else name
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Absolute names of everything imported anywhere in a module that lies in `package`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            origin = ".".join([*(base if node.level else []), *filter(None, [node.module])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def faults(path: str, source: str) -> list[str]:
+    """Every import in the file at `path` (relative to engine/) that its layer does not allow."""
+    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    if module == "etendue":
+        return []  # the public names, resolved lazily; test_lean_import.py watches it
+    inside = module if path.endswith("__init__.py") else module.rpartition(".")[0]
+    own, found = package_of(module), []
+    for name in imports(ast.parse(source), inside):
+        top = name.split(".")[0]
+        if top in HOMES and own not in HOMES[top]:
+            homes = ", ".join(sorted(HOMES[top]))
+            found.append(f"engine/{path} ({own}) imports {top}: its home is {homes}")
+        if top != "etendue" or name.count(".") == 0 or name.split(".")[1].startswith("__"):
+            continue
+        other = package_of(name)
+        if other == own:
+            continue
+        if RANK[other] > RANK[own]:
+            found.append(f"engine/{path} ({own}) imports {other}: {other} lies above {own}")
+        elif RANK[other] == RANK[own]:
+            found.append(f"engine/{path} ({own}) imports {other}: they are siblings")
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_the_tree_was_found() -> None:
+    assert len(FILES) > 10
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    found = faults(str(path.relative_to(PACKAGE.parent)), path.read_text(encoding="utf-8"))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "message"),
+    [
+        (
+            "etendue/bsdf/neural.py",
+            "from etendue.render import film",
+            "engine/etendue/bsdf/neural.py (bsdf) imports render: render lies above bsdf",
+        ),
+        (
+            "etendue/bake/train.py",
+            "def f():\n    import etendue.render.film",
+            "engine/etendue/bake/train.py (bake) imports render: they are siblings",
+        ),
+        (
+            "etendue/scene/io.py",
+            "from ..commands import bake",
+            "engine/etendue/scene/io.py (scene) imports cli: cli lies above scene",
+        ),
+        (
+            "etendue/core/image.py",
+            "import torch.nn",
+            "engine/etendue/core/image.py (core) imports torch: "
+            "its home is bake, device, field, plugins",
+        ),
+    ],
+)
+def test_a_fault_is_named(path: str, source: str, message: str) -> None:
+    assert faults(path, source) == [message]
+
+
+def test_downward_imports_are_allowed() -> None:
+    source = "from etendue import __version__\nfrom etendue.core.errors import InputError\n"
+    assert faults("etendue/bake/train.py", source + "from . import target\nimport torch") == []
+    assert faults("etendue/commands/bake.py", "from etendue.cli_support import print_json") == []
