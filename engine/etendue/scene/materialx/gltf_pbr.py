@@ -1,0 +1,77 @@
+"""glTF 2.0 metallic-roughness with its extensions as stacks.
+
+Clearcoat over {metal | dielectric over diffuse}, Khronos glTF 2.0 specification appendix B and
+KHR_materials_{clearcoat, sheen, specular, ior, anisotropy}, with these readings:
+
+* alpha = roughness^2; anisotropy, tangent and the dielectric's f0 come from the library's graph.
+* The dielectric's index has the largest component of f0 as its normal reflectance, the others
+  become a tint; the metal is Schlick's with f0 = base_color.
+* `base_color` is the colour seen from outside (`optics.inner_albedo`, as for Standard Surface).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, diffuse
+from etendue.scene.materialx.mixture import BLACK, Mixture, Term, constant, layered, mixed
+from etendue.scene.materialx.optics import (
+    eta_of_f0,
+    inner_albedo,
+    stacked_internal_reflectance,
+)
+
+CLEARCOAT_IOR = 1.5
+
+
+def gltf_pbr(p: Inputs) -> Mixture:
+    """clearcoat c: c {coat / base} + (1 - c) base, base: metallic and transmission mixes."""
+    coat = p.unit("clearcoat")
+    normal, alpha = p.normal("normal"), p.inner("roughness_uv")
+    tangent = p.inner("selected_tangent")[..., :2]
+    f0 = p.inner("dielectric_f0")
+    level = f0.max(axis=-1, keepdims=True)
+    tint = np.where(level > 0.0, f0 / np.maximum(level, 1e-9), 1.0)
+    eta = eta_of_f0(level)
+    interface = dielectric("specular", alpha, normal, tangent, eta, tint=tint)
+    metal = conductor("metal", alpha, normal, tangent, p.unit("base_color"))
+
+    bare = stacked_internal_reflectance((eta,))
+    under_coat = stacked_internal_reflectance((constant(CLEARCOAT_IOR), eta))
+    albedo = inner_albedo(p.unit("base_color"), bare + (under_coat - bare) * coat)
+    base = diffuse("base", albedo, constant(0.0), normal)
+    inside = mixed((Term(lobes=(BLACK,)),), (Term(lobes=(base,)),), p["transmission"])
+    body = mixed(
+        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["metallic"]
+    )
+    _note(p)
+    return layered(mixed(_clearcoat(p), (Term(),), coat), layered(_sheen(p), body))
+
+
+def _clearcoat(p: Inputs) -> Mixture:
+    lobe = dielectric(
+        "clearcoat",
+        p.inner("clearcoat_roughness_uv"),
+        p.normal("clearcoat_normal"),
+        p.tangent("tangent"),
+        constant(CLEARCOAT_IOR),
+    )
+    return (Term(lobes=(lobe,)),)
+
+
+def _sheen(p: Inputs) -> Mixture:
+    color = p.unit("sheen_color")
+    if not (color > 0.0).any():
+        return (Term(),)
+    if (p["clearcoat"] > 0.0).any():
+        p.remark("sheen: lies on top of the stack instead of below the clearcoat")
+    return (Term(sheen_color=color, sheen_roughness=p.unit("sheen_roughness") ** 2),)
+
+
+def _note(p: Inputs) -> None:
+    p.note("transmission", "transmitted light is lost (black below the interface)")
+    p.note("iridescence", "the film is left out")
+    p.note("emissive", "no light is emitted")
+    p.note("occlusion", "the light of the scene decides", off=1.0)
+    if (p["alpha_mode"] != 0.0).any():
+        p.note("alpha", "the surface is opaque", off=1.0)

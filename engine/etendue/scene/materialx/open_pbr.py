@@ -1,0 +1,104 @@
+"""OpenPBR Surface as stacks.
+
+Fuzz, coat, {metal | dielectric over diffuse}, after Andersson et al. 2024, "OpenPBR Surface
+specification" 1.1, with these readings:
+
+* alpha = roughness^2 with the specification's anisotropy; the roughening of the base by the coat
+  is not applied to parameters, the walk through the coat does it.
+* The index of the base under a coat is relative to the coat and `specular_weight` modulates it:
+  both are taken from the library's graph (`modulated_eta_s`).
+* Metal is F82-tint: f0 = base_weight base_color, f82 = specular_color, times specular_weight.
+* `base_color` is what is seen through the base's interface, so the diffuse albedo is raised by
+  `optics.inner_albedo`. `coat_darkening` = 1 is what the coat does physically; smaller values
+  raise the diffuse albedo further, to none of it at 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from etendue.scene.materialx.inputs import (
+    Inputs,
+    coat_absorption,
+    conductor,
+    dielectric,
+    diffuse,
+)
+from etendue.scene.materialx.mixture import BLACK, Mixture, Term, layered, mixed
+from etendue.scene.materialx.optics import inner_albedo, stacked_internal_reflectance
+
+Array = np.ndarray
+
+
+def open_pbr_surface(p: Inputs) -> Mixture:
+    """fuzz / (coat c: c {coat / base} + (1 - c) base), base: metalness and transmission mixes."""
+    coat = p.unit("coat_weight")
+    normal, tangent = p.normal("geometry_normal"), p.tangent("geometry_tangent")
+    alpha = anisotropic_alpha(p["specular_roughness"], p["specular_roughness_anisotropy"])
+    eta = p.inner("modulated_eta_s")
+    interface = dielectric("specular", alpha, normal, tangent, eta, tint=p["specular_color"])
+    weight = p.unit("specular_weight")
+    reflectivity = p.unit("base_weight") * p.unit("base_color")
+    metal = conductor(
+        "metal", alpha, normal, tangent, weight * reflectivity, p.unit("specular_color"),
+        weight * np.ones((1, 1, 3)),
+    )  # fmt: skip
+    base = diffuse("base", _albedo(p, eta, coat), _roughness(p), normal)
+    inside = mixed((Term(lobes=(BLACK,)),), (Term(lobes=(base,)),), p["transmission_weight"])
+    body = mixed(
+        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["base_metalness"]
+    )
+    _note(p)
+    return layered(_fuzz(p), layered(mixed(_coat(p), (Term(),), coat), body))
+
+
+def anisotropic_alpha(roughness: Array, anisotropy: Array) -> Array:
+    """alpha_t = r^2 sqrt(2 / (1 + (1 - a)^2)), alpha_b = (1 - a) alpha_t (OpenPBR 1.1)."""
+    roughness = np.clip(roughness, 0.0, 1.0)
+    inverse = 1.0 - np.clip(anisotropy, 0.0, 1.0)
+    along = roughness**2 * np.sqrt(2.0 / (1.0 + inverse**2))
+    return np.concatenate(np.broadcast_arrays(along, along * inverse), axis=-1)
+
+
+def _coat(p: Inputs) -> Mixture:
+    lobe = dielectric(
+        "coat",
+        anisotropic_alpha(p["coat_roughness"], p["coat_roughness_anisotropy"]),
+        p.normal("geometry_coat_normal"),
+        p.tangent("geometry_coat_tangent"),
+        p["coat_ior"],
+        absorption=coat_absorption(p["coat_color"]),
+    )
+    return (Term(lobes=(lobe,)),)
+
+
+def _albedo(p: Inputs, eta: Array, coat: Array) -> Array:
+    share = p.unit("subsurface_weight")
+    observed = p.unit("base_weight") * p.unit("base_color") * (1.0 - share)
+    observed = observed + p.unit("subsurface_color") * share
+    physical = stacked_internal_reflectance((eta,))
+    undone = stacked_internal_reflectance((p["coat_ior"], eta))
+    returned = physical + (undone - physical) * coat * (1.0 - p.unit("coat_darkening"))
+    return inner_albedo(observed, returned)
+
+
+def _roughness(p: Inputs) -> Array:
+    return p.unit("base_diffuse_roughness") * (1.0 - p.unit("subsurface_weight"))
+
+
+def _fuzz(p: Inputs) -> Mixture:
+    color = p.unit("fuzz_weight") * p.unit("fuzz_color")
+    if not (color > 0.0).any():
+        return (Term(),)
+    return (Term(sheen_color=color, sheen_roughness=p.unit("fuzz_roughness")),)
+
+
+def _note(p: Inputs) -> None:
+    p.note("subsurface_weight", "diffuse of subsurface_color is used instead")
+    p.note("transmission_weight", "transmitted light is lost (black below the interface)")
+    p.note("thin_film_weight", "the film is left out")
+    p.note("emission_luminance", "no light is emitted")
+    p.note("geometry_opacity", "the surface is opaque", off=1.0)
+    p.note("geometry_thin_walled", "the surface is the boundary of a solid")
+    if (p["coat_weight"] > 0.0).any() and (p["base_metalness"] > 0.0).any():
+        p.note("coat_darkening", "metal under the coat is darkened in full", off=1.0)

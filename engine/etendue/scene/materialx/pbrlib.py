@@ -1,0 +1,283 @@
+"""pbrlib BSDF graphs as stacks.
+
+The tree is normalised into a weighted sum of stacks: `mix` and `add` become several terms,
+`layer(top, base)` concatenates, `multiply` scales reflected light. Meanings follow the MaterialX
+1.39 physically based shading nodes and their `genglsl` closures, with one difference: `layer`
+is a random walk between real interfaces instead of albedo scaling, so
+
+* a colour below dielectric interfaces is the colour seen from outside and the diffuse albedo is
+  raised accordingly (`optics.inner_albedo`),
+* a volume below an interface is taken as one unit thick (optical depth = coefficient).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from etendue.core.errors import InputError
+from etendue.scene.material import LayerKind
+from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, diffuse
+from etendue.scene.materialx.mixture import (
+    BLACK,
+    Lobe,
+    Mixture,
+    Term,
+    constant,
+    layered,
+    mixed,
+    scaled,
+    tinted,
+)
+from etendue.scene.materialx.optics import (
+    conductor_tints,
+    eta_of_f0,
+    inner_albedo,
+    stacked_internal_reflectance,
+)
+
+Array = np.ndarray
+
+
+def bsdf_mixture(inputs: Inputs, name: str) -> Mixture:
+    """The BSDF connected to an input, with colours below interfaces turned into albedos."""
+    return tuple(_settled(term) for term in _connected(inputs, name))
+
+
+def _settled(term: Term) -> Term:
+    """Albedo of a diffuse bottom from its observed colour and the interfaces above it."""
+    if not term.opaque or term.lobes[-1].kind != LayerKind.DIFFUSE:
+        return term
+    *above, bottom = term.lobes
+    returned = stacked_internal_reflectance(tuple(lobe.values["eta"] for lobe in above))
+    albedo = inner_albedo(bottom.values["albedo"], returned)
+    return replace(term, lobes=(*above, bottom.changed(albedo=albedo)))
+
+
+def _connected(inputs: Inputs, name: str) -> Mixture:
+    """Terms of the BSDF connected to an input; nothing connected reflects nothing."""
+    source = _source(inputs, name)
+    return _bsdf(inputs, *source) if source is not None else (Term(),)
+
+
+def _source(inputs: Inputs, name: str) -> Any:
+    socket = inputs.node.getInput(name)
+    return None if socket is None else inputs.evaluator.source(socket, inputs.scope)
+
+
+def _bsdf(parent: Inputs, node: Any, output: str, scope: Any) -> Mixture:
+    inputs = Inputs(parent.evaluator, node, scope)
+    category = node.getCategory()
+    with parent.evaluator.visiting(node, scope):
+        if category in _BSDFS:
+            return _BSDFS[category](inputs)
+        inner = parent.evaluator.implementation(node, output, scope)
+        if inner is not None:
+            return _bsdf(inputs, *inner)
+    raise InputError(
+        f"{parent.evaluator.path}: '{node.getNamePath()}'",
+        "is a BSDF that this program does not model",
+        got=f"<{category}>",
+        expected=", ".join(_BSDFS),
+    )
+
+
+def _covered(p: Inputs, term: Term) -> Mixture:
+    """The term with the node's `weight` as coverage, see-through where it is not."""
+    return mixed((term,), (Term(),), p["weight"])
+
+
+def _diffuse(p: Inputs) -> Mixture:
+    color = p.unit("weight") * p.unit("color")
+    lobe = diffuse(p.node.getName(), color, p.unit("roughness"), p.normal("normal"))
+    return (Term(lobes=(lobe,)),)
+
+
+def _burley(p: Inputs) -> Mixture:
+    p.remark("burley_diffuse_bsdf: not modelled; Oren-Nayar of the same roughness is used instead")
+    return _diffuse(p)
+
+
+def _subsurface(p: Inputs) -> Mixture:
+    p.remark("subsurface_bsdf: not modelled; diffuse of its color is used instead")
+    color = p.unit("weight") * p.unit("color")
+    lobe = diffuse(p.node.getName(), color, constant(0.0), p.normal("normal"))
+    return (Term(lobes=(lobe,)),)
+
+
+def _translucent(p: Inputs) -> Mixture:
+    p.remark("translucent_bsdf: not modelled; transmitted light is lost (black)")
+    return (Term(lobes=(BLACK,)),)
+
+
+def _thin_film(p: Inputs) -> None:
+    if (p["thinfilm_thickness"] > 0.0).any():
+        p.remark("thinfilm_thickness: not modelled; the film is left out")
+    if (p["retroreflective"] > 0.0).any():
+        p.remark("retroreflective: not modelled; the mirror direction is used")
+
+
+def _mode(p: Inputs) -> str:
+    mode = p.text("scatter_mode")
+    if mode not in ("R", "T", "RT"):
+        raise InputError(
+            f"{p.evaluator.path}: '{p.node.getNamePath()}'",
+            "unknown scatter_mode",
+            got=mode,
+            expected="R, T or RT",
+        )
+    if mode != "R":
+        p.remark("transmission: not modelled; transmitted light is lost (black)")
+    return mode
+
+
+def _dielectric(p: Inputs) -> Mixture:
+    _thin_film(p)
+    if _mode(p) == "T":
+        return (Term(lobes=(BLACK,)),)
+    lobe = dielectric(
+        p.node.getName(), p["roughness"], p.normal("normal"), p.tangent("tangent"), p["ior"],
+        tint=p["tint"],
+    )  # fmt: skip
+    return _covered(p, Term(lobes=(lobe,)))
+
+
+def _conductor(p: Inputs) -> Mixture:
+    _thin_film(p)
+    f0, f82 = conductor_tints(p["ior"], p["extinction"])
+    weight = p.unit("weight")
+    lobe = conductor(
+        p.node.getName(), p["roughness"], p.normal("normal"), p.tangent("tangent"),
+        weight * f0, f82, weight * constant(1.0, 1.0, 1.0),
+    )  # fmt: skip
+    return (Term(lobes=(lobe,)),)
+
+
+def _schlick(p: Inputs) -> Mixture:
+    """Alone a metal-like reflector; as the top of a `layer` an interface (see `_as_interface`)."""
+    _thin_film(p)
+    if (p["exponent"] != 5.0).any():
+        p.note("exponent", "Schlick's 5 is used", off=5.0)
+    if _mode(p) == "T":
+        return (Term(lobes=(BLACK,)),)
+    weight = p.unit("weight")
+    lobe = conductor(
+        p.node.getName(), p["roughness"], p.normal("normal"), p.tangent("tangent"),
+        weight * p.unit("color0"), p.unit("color82"), weight * p.unit("color90"),
+    )  # fmt: skip
+    return (Term(lobes=(lobe,)),)
+
+
+def _as_interface(terms: Mixture, schlick: set[str]) -> Mixture:
+    """Generalised Schlick reflectors (by name) as interfaces, since something lies below them."""
+    result = []
+    for term in terms:
+        if term.opaque and term.lobes[-1].name in schlick:
+            *above, last = term.lobes
+            term = replace(term, lobes=(*above, _interface_of(last)))
+        result.append(term)
+    return tuple(result)
+
+
+def _interface_of(lobe: Lobe) -> Lobe:
+    """Index from the largest component of f0; the others become a tint of the reflection."""
+    f0 = lobe.values["f0"]
+    level = f0.max(axis=-1, keepdims=True)
+    tint = np.where(level > 0.0, f0 / np.maximum(level, 1e-9), 1.0)
+    v = lobe.values
+    return dielectric(lobe.name, v["alpha"], v["normal"], v["tangent"], eta_of_f0(level), tint=tint)
+
+
+def _sheen(p: Inputs) -> Mixture:
+    color = p.unit("weight") * p.unit("color")
+    return (Term(sheen_color=color, sheen_roughness=p.unit("roughness")),)
+
+
+def _layer(p: Inputs) -> Mixture:
+    top = _as_interface(_connected(p, "top"), _schlick_names(p, "top"))
+    socket = p.node.getInput("base")
+    if socket is not None and socket.getType() == "VDF":
+        return _with_volume(p, top)
+    base = _connected(p, "base")
+    if any(t.has_sheen for t in base) and any(t.lobes for t in top):
+        p.remark("sheen below an interface: lies on top of the stack instead")
+    return layered(top, base)
+
+
+def _schlick_names(p: Inputs, name: str) -> set[str]:
+    """Names of the generalised Schlick nodes that reach an input through mix, multiply and add."""
+    source = _source(p, name)
+    if source is None:
+        return set()
+    node, output, scope = source
+    inputs = Inputs(p.evaluator, node, scope)
+    category = node.getCategory()
+    if category == "generalized_schlick_bsdf":
+        return {node.getName()}
+    if category in ("mix", "add", "multiply"):
+        sockets = [s for s in node.getInputs() if s.getType() == "BSDF"]
+        return set().union(*(_schlick_names(inputs, s.getName()) for s in sockets))
+    return set()
+
+
+def _with_volume(p: Inputs, top: Mixture) -> Mixture:
+    source = _source(p, "base")
+    if source is None:
+        return top
+    node, _, scope = source
+    volume = Inputs(p.evaluator, node, scope)
+    category = node.getCategory()
+    if category not in ("absorption_vdf", "anisotropic_vdf"):
+        raise InputError(
+            f"{p.evaluator.path}: '{node.getNamePath()}'",
+            "is a volume that this program does not model",
+            got=f"<{category}>",
+            expected="absorption_vdf or anisotropic_vdf",
+        )
+    medium = {"tau_absorb": np.maximum(volume["absorption"], 0.0)}
+    if category == "anisotropic_vdf":
+        scattering = np.maximum(volume["scattering"], 0.0)
+        medium["tau_scatter"] = scattering.mean(axis=-1, keepdims=True)
+        medium["g"] = volume["anisotropy"]
+    p.remark(f"{category}: taken as one unit thick below its interface; scattering is grey")
+    return tuple(
+        t if t.opaque or not t.lobes
+        else replace(t, lobes=(*t.lobes[:-1], t.lobes[-1].changed(**medium)))
+        for t in top
+    )  # fmt: skip
+
+
+def _mix(p: Inputs) -> Mixture:
+    return mixed(_connected(p, "fg"), _connected(p, "bg"), p["mix"])
+
+
+def _add(p: Inputs) -> Mixture:
+    first, second = _connected(p, "in1"), _connected(p, "in2")
+    if not any(t.opaque for t in first + second):
+        p.remark("add of two see-through lobes: the first lies on the second instead")
+        return layered(first, second)
+    visible = tuple(t for t in first + second if t.lobes or t.has_sheen)
+    return visible
+
+
+def _multiply(p: Inputs) -> Mixture:
+    return tinted(_connected(p, "in1"), p["in2"])
+
+
+_BSDFS: dict[str, Callable[[Inputs], Mixture]] = {
+    "oren_nayar_diffuse_bsdf": _diffuse,
+    "burley_diffuse_bsdf": _burley,
+    "dielectric_bsdf": _dielectric,
+    "conductor_bsdf": _conductor,
+    "generalized_schlick_bsdf": _schlick,
+    "sheen_bsdf": _sheen,
+    "subsurface_bsdf": _subsurface,
+    "translucent_bsdf": _translucent,
+    "layer": _layer,
+    "mix": _mix,
+    "add": _add,
+    "multiply": _multiply,
+}

@@ -1,0 +1,104 @@
+"""Autodesk Standard Surface as stacks.
+
+Coat (dielectric, absorbing) over {metal | dielectric over diffuse}, after Georgiev et al. 2019,
+"Autodesk Standard Surface", with these readings:
+
+* Roughness, rotation and the metal's complex index come from the library's own graph
+  (`roughness_anisotropy`, `rotate3d`, `artistic_ior`).
+* `specular` scales the normal reflectance and so the index (OpenPBR's rule).
+* `base_color` is the colour seen from outside: the diffuse albedo is raised to undo the internal
+  reflection of all interfaces above it (`optics.inner_albedo`). `specular_IOR` stays relative to
+  air under a coat, as in the model's definition.
+* `coat_color` is reached by light that crosses the coat twice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from etendue.scene.materialx.inputs import (
+    Inputs,
+    coat_absorption,
+    conductor,
+    dielectric,
+    diffuse,
+)
+from etendue.scene.materialx.mixture import (
+    BLACK,
+    Mixture,
+    Term,
+    layered,
+    mixed,
+)
+from etendue.scene.materialx.optics import (
+    conductor_tints,
+    eta_of_f0,
+    f0_of_eta,
+    inner_albedo,
+    stacked_internal_reflectance,
+)
+
+Array = np.ndarray
+
+
+def standard_surface(p: Inputs) -> Mixture:
+    """coat c: c {coat / base} + (1 - c) base, base: metalness and transmission mixes."""
+    coat = p.unit("coat")
+    normal, alpha, tangent = p.normal("normal"), p.inner("main_roughness"), _tangent(p)
+    eta = eta_of_f0(f0_of_eta(p["specular_IOR"]) * np.maximum(p["specular"], 0.0))
+    interface = dielectric("specular", alpha, normal, tangent, eta, tint=p["specular_color"])
+    n, k = p.inner("artistic_ior", "ior"), p.inner("artistic_ior", "extinction")
+    metal = conductor("metal", alpha, normal, tangent, *conductor_tints(n, k))
+
+    bare = stacked_internal_reflectance((eta,))
+    under_coat = stacked_internal_reflectance((p["coat_IOR"], eta))
+    returned = bare + (under_coat - bare) * coat
+    rough = p.unit("diffuse_roughness") * (1.0 - p.unit("subsurface"))
+    base = diffuse("base", inner_albedo(_observed_color(p), returned), rough, normal)
+    opaque = layered(_sheen(p), (Term(lobes=(base,)),))
+    inside = mixed((Term(lobes=(BLACK,)),), opaque, p["transmission"])
+    body = mixed(
+        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["metalness"]
+    )
+    _note(p)
+    return layered(mixed(_coat(p), (Term(),), coat), body)
+
+
+def _tangent(p: Inputs) -> Array:
+    return p.inner("main_tangent")[..., :2]
+
+
+def _coat(p: Inputs) -> Mixture:
+    lobe = dielectric(
+        "coat",
+        p.inner("coat_roughness_vector"),
+        p.normal("coat_normal"),
+        p.inner("coat_tangent")[..., :2],
+        p["coat_IOR"],
+        absorption=coat_absorption(p["coat_color"]),
+    )
+    return (Term(lobes=(lobe,)),)
+
+
+def _observed_color(p: Inputs) -> Array:
+    surface = np.maximum(p["base"], 0.0) * p.inner("coat_affected_diffuse_color")
+    below = p.inner("coat_affected_subsurface_color")
+    share = p.unit("subsurface")
+    return surface * (1.0 - share) + below * share
+
+
+def _sheen(p: Inputs) -> Mixture:
+    color = p.unit("sheen") * p.unit("sheen_color")
+    if not (color > 0.0).any():
+        return (Term(),)
+    if (p["specular"] > 0.0).any() or (p["coat"] > 0.0).any():
+        p.remark("sheen: lies on top of the stack instead of below the specular interface")
+    return (Term(sheen_color=color, sheen_roughness=p.unit("sheen_roughness")),)
+
+
+def _note(p: Inputs) -> None:
+    p.note("subsurface", "diffuse of subsurface_color is used instead")
+    p.note("transmission", "transmitted light is lost (black below the interface)")
+    p.note("thin_film_thickness", "the film is left out")
+    p.note("emission", "no light is emitted")
+    p.note("opacity", "the surface is opaque", off=1.0)
