@@ -33,5 +33,15 @@ def test_activate_returns_the_module_with_the_variant() -> None:
 
 
 def test_unknown_variant_is_one_clear_error() -> None:
-    with pytest.raises(DeviceError, match=r"^nonsense_rgb: cannot be used .*etendue doctor"):
+    with pytest.raises(DeviceError, match=r"^nonsense_rgb: cannot be used here .*etendue doctor"):
         home.activate("nonsense_rgb")
+
+
+def test_an_unsuitable_llvm_is_an_error_and_not_an_abort(
+    private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.activate("scalar_rgb")
+    monkeypatch.setenv(home.LLVM_VARIABLE, str(private_cache / "libLLVM.so"))
+    with pytest.raises(DeviceError, match=r"^llvm_ad_rgb: cannot be used here .*not be found"):
+        home.activate("llvm_ad_rgb")
+    assert home.activate("scalar_rgb").variant() == "scalar_rgb"

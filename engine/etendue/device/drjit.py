@@ -31,8 +31,26 @@ def llvm_library() -> Path | None:
 def activate(variant: str = DEFAULT_VARIANT) -> ModuleType:
     """Import Mitsuba with `variant` set and return the module; cheap when already active.
 
-    Dr.Jit kernels need LLVM 19 or newer (older ones abort the process), so the bundled library is
-    named through DRJIT_LIBLLVM_PATH unless the user has set that variable.
+    An LLVM variant is tried in a child process first (once per machine, see `caps`), because an
+    unsuitable LLVM aborts the process; here it is a `DeviceError` instead.
+    """
+    active = sys.modules.get("mitsuba")
+    if active is not None and active.variant() == variant:
+        return active
+    if variant.startswith("llvm"):
+        from etendue.device.caps import llvm_answer
+
+        answer = llvm_answer()
+        if not answer["usable"]:
+            raise _unusable(variant, answer["why"])
+    return select(variant)
+
+
+def select(variant: str) -> ModuleType:
+    """`activate` without the trial, for the child process that makes it.
+
+    Dr.Jit kernels need LLVM 19 or newer, so the bundled library is named through
+    DRJIT_LIBLLVM_PATH unless the user has set that variable.
     """
     library = llvm_library()
     if library is not None:
@@ -40,14 +58,14 @@ def activate(variant: str = DEFAULT_VARIANT) -> ModuleType:
     try:
         import mitsuba
 
-        if mitsuba.variant() != variant:
-            mitsuba.set_variant(variant)
+        mitsuba.set_variant(variant)
     except (ImportError, NameError) as error:  # a missing libatomic shows as a NameError
-        reason = " ".join(str(error).split())
-        raise DeviceError(
-            variant, f"cannot be used ({reason})", fix="See `etendue doctor`"
-        ) from error
+        raise _unusable(variant, " ".join(str(error).split())) from error
     return mitsuba
+
+
+def _unusable(variant: str, reason: str) -> DeviceError:
+    return DeviceError(variant, f"cannot be used here ({reason})", fix="See `etendue doctor`")
 
 
 def _version(path: Path) -> tuple[int, ...]:

@@ -42,14 +42,14 @@ def ask(
 
 def render(variant: str) -> dict[str, Any]:
     """Path-trace 8x8 pixels: instruction selection fails here and not at start-up."""
-    from etendue.device.drjit import activate
+    from etendue.device.drjit import select
 
-    mi: Any = activate("scalar_rgb")  # always possible, and chooses the LLVM before the import
+    mi: Any = select("scalar_rgb")  # always possible, and chooses the LLVM before the import
     import drjit as dr
 
     if variant.startswith("cuda") and not dr.has_backend(dr.JitBackend.CUDA):
         return {"usable": False, "why": "no CUDA device and driver were found"}
-    activate(variant)
+    select(variant)
     scene = mi.cornell_box()
     scene["sensor"]["film"] = {"type": "hdrfilm", "width": 8, "height": 8}
     image = mi.TensorXf(mi.render(mi.load_dict(scene), spp=4))
