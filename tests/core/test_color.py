@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from etendue.core.color import linear_to_srgb, luminance, srgb_to_linear
 from hypothesis import given
 from hypothesis import strategies as st
+
+from etendue.core.color import linear_to_srgb, luminance, srgb_to_linear
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from etendue.core.color import linear_to_srgb
 from etendue.core.errors import InputError
 from etendue.core.image import (

@@ -40,18 +40,20 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.ndarray]:
     """Read every part of a (multi-part EXR) image by name, in file order."""
-    import OpenImageIO as oiio
+    import OpenImageIO
 
     path = Path(path)
     if not path.exists():
         raise InputError(path, "no such image file", fix="Check the path")
     if path.is_dir():
         raise InputError(path, "is a folder", expected="an image file")
-    config = oiio.ImageSpec()
+    config = OpenImageIO.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
-    source = oiio.ImageInput.open(str(path), config)
+    source = OpenImageIO.ImageInput.open(str(path), config)
     if source is None:
-        raise InputError(path, f"cannot be read as an image ({_first_line(oiio.geterror())})")
+        raise InputError(
+            path, f"cannot be read as an image ({_first_line(OpenImageIO.geterror())})"
+        )
     parts: dict[str, np.ndarray] = {}
     try:
         while source.seek_subimage(len(parts), 0):
@@ -102,14 +104,14 @@ def write_exr(
     The first part is what single-part readers show. Linear values, ZIP compression, the same
     bytes for the same input.
     """
-    import OpenImageIO as oiio
+    import OpenImageIO
 
     if not parts:
         raise InputError(path, "no image part to write")
     arrays = {name: _as_planes(path, array) for name, array in parts.items()}
     specs = []
     for name, array in arrays.items():
-        spec = oiio.ImageSpec(array.shape[1], array.shape[0], array.shape[2], "float")
+        spec = OpenImageIO.ImageSpec(array.shape[1], array.shape[0], array.shape[2], "float")
         spec.channelnames = _CHANNELS[array.shape[2]]
         spec.attribute("compression", "zip")
         spec.attribute("DateTime", "1970:01:01 00:00:00")  # or OpenImageIO stores the present
@@ -118,9 +120,9 @@ def write_exr(
             spec.attribute(key, value)
         specs.append(spec)
     with atomic_path(path) as temporary:
-        output = oiio.ImageOutput.create("exr")
+        output = OpenImageIO.ImageOutput.create("exr")
         if output is None or not output.open(str(temporary), tuple(specs)):
-            raise InputError(path, f"cannot be written ({_first_line(oiio.geterror())})")
+            raise InputError(path, f"cannot be written ({_first_line(OpenImageIO.geterror())})")
         for index, (spec, array) in enumerate(zip(specs, arrays.values(), strict=True)):
             ok = index == 0 or output.open(str(temporary), spec, "AppendSubimage")
             if not ok or not output.write_image(array):
@@ -142,14 +144,14 @@ def write_png(path: str | Path, linear_rgb: np.ndarray, *, encode: bool = True) 
 
 def write_bytes_image(path: str | Path, pixels: np.ndarray, quality: int = 90) -> None:
     """Write uint8 (H, W, C) as stored, in the format of the suffix (PNG, JPEG), atomically."""
-    import OpenImageIO as oiio
+    import OpenImageIO
 
-    spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "uint8")
+    spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "uint8")
     spec.attribute("png:compressionLevel", 9)
     spec.attribute("compression", f"jpeg:{quality}" if _is_jpeg(path) else "zip")
     spec.attribute("oiio:UnassociatedAlpha", 1)
     with atomic_path(path) as temporary:
-        output = oiio.ImageOutput.create(str(temporary))
+        output = OpenImageIO.ImageOutput.create(str(temporary))
         if output is None:
             raise InputError(path, "unknown image format", expected=".png or .jpg")
         if not output.open(str(temporary), spec) or not output.write_image(pixels):

@@ -26,23 +26,25 @@ class MaterialDocument:
 @cache
 def standard_library() -> Any:
     """The node definitions shipped with the MaterialX package (stdlib, pbrlib, bxdf, cmlib)."""
-    import MaterialX as mx
+    import MaterialX
 
-    library = mx.createDocument()
-    mx.loadLibraries(mx.getDefaultDataLibraryFolders(), mx.getDefaultDataSearchPath(), library)
+    library = MaterialX.createDocument()
+    MaterialX.loadLibraries(
+        MaterialX.getDefaultDataLibraryFolders(), MaterialX.getDefaultDataSearchPath(), library
+    )
     return library
 
 
 def open_document(path: str | Path, name: str | None) -> MaterialDocument:
     """Read and validate `path` and choose the material `name` (the only one when None)."""
-    import MaterialX as mx
+    import MaterialX
 
     path = Path(path)
     files = _checked_files(path)
-    document = mx.createDocument()
+    document = MaterialX.createDocument()
     try:
-        mx.readFromXmlFile(document, str(path))
-    except mx.Exception as error:
+        MaterialX.readFromXmlFile(document, str(path))
+    except MaterialX.Exception as error:
         raise InputError(path, f"is not a MaterialX document ({_first_line(error)})") from error
     document.setDataLibrary(standard_library())
     _require_known_nodes(path, document)
@@ -100,9 +102,9 @@ def _require_known_nodes(path: Path, document: Any) -> None:
 
 
 def _is_node(element: Any) -> bool:
-    import MaterialX as mx
+    import MaterialX
 
-    return element.isA(mx.Node)
+    return element.isA(MaterialX.Node)
 
 
 def _materials(document: Any) -> dict[str, Any]:

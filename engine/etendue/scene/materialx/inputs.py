@@ -128,4 +128,4 @@ def diffuse(name: str, albedo: Array, roughness: Array, normal: Array) -> Lobe:
 
 def coat_absorption(color: Array) -> Array:
     """Optical depth -ln(color)/2: light crosses the coat twice at normal incidence."""
-    return -0.5 * np.log(np.clip(color, COAT_COLOR_MIN, 1.0))
+    return 0.0 - 0.5 * np.log(np.clip(color, COAT_COLOR_MIN, 1.0))  # 0 - 0, never -0

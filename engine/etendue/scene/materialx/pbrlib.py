@@ -29,7 +29,6 @@ from etendue.scene.materialx.mixture import (
     constant,
     layered,
     mixed,
-    scaled,
     tinted,
 )
 from etendue.scene.materialx.optics import (
@@ -212,7 +211,7 @@ def _schlick_names(p: Inputs, name: str) -> set[str]:
     source = _source(p, name)
     if source is None:
         return set()
-    node, output, scope = source
+    node, _, scope = source
     inputs = Inputs(p.evaluator, node, scope)
     category = node.getCategory()
     if category == "generalized_schlick_bsdf":

@@ -153,7 +153,7 @@ def _roughness_dual(roughness: Array) -> Array:
 
 def square_matrix(flat: Array) -> Array:
     """(h, w, n n) to (h, w, n, n), row-major as written in a document."""
-    n = int(round(flat.shape[-1] ** 0.5))
+    n = round(flat.shape[-1] ** 0.5)
     return flat.reshape(*flat.shape[:2], n, n)
 
 
