@@ -162,6 +162,7 @@ def test_interrupt_of_the_process(tmp_path: Path) -> None:
     code = (
         "import sys, types, signal, os\n"
         "from etendue import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none\n"
         "module = types.ModuleType('version')\n"
         "module.run = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.modules['etendue.commands.version'] = module\n"
