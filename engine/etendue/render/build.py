@@ -66,15 +66,17 @@ def build(
         replacements.require_all_used(scene.source)
         if not state.of_type("Emitter"):
             _add_studio(mi, state)
-        frame_scene(mi, state, scene.source, camera, size)
+        frame_scene(mi, state, scene, camera, size)
         final_size = set_film(mi, state, scene.source, size, crop)
+        depth = max_depth if max_depth is not None else state.integrator_depth()
+        depth = DEFAULT_MAX_DEPTH if depth is None else depth
+        state.set_integrator("path", {"max_depth": depth})
         mi_scene = state.instantiate()
-    wanted = state.integrator_depth()
     return BuiltScene(
         mi_scene,
         final_size,
         tuple(state.shape_names),
-        max_depth if max_depth is not None else wanted or DEFAULT_MAX_DEPTH,
+        depth,
         spp if spp is not None else state.sampler_count() or DEFAULT_SPP,
         (*scene.notes, *state.notes),
     )

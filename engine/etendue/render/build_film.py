@@ -5,25 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from etendue.core.errors import InputError
 from etendue.render.build_state import ParsedState
 from etendue.scene.camera import DEFAULT_SIZE, Camera, framing
+from etendue.scene.scene import Scene
 
 _CROP = ("crop_offset_x", "crop_offset_y", "crop_width", "crop_height")
-_MITSUBA_SIZE = (768, 576)  # what a film without a size gets
+_MITSUBA_SIZE = (768, 576)  # what a file gets that states none
 
 
 def frame_scene(
-    mi: Any, state: ParsedState, source: Path, wanted: str | None, size: tuple[int, int] | None
+    mi: Any, state: ParsedState, scene: Scene, wanted: str | None, size: tuple[int, int] | None
 ) -> None:
     """Keep only the wanted sensor; without any, add one that frames everything."""
     sensors = state.children(state.root, "Sensor")
     if not sensors:
         if wanted is not None:
-            raise InputError(source, f"has no camera '{wanted}'", fix="It has no camera at all")
-        box = state.instantiate().bbox()
-        low, high = [[float(v) for v in p] for p in (box.min, box.max)]
-        add_camera(mi, state, framing(low, high, size or DEFAULT_SIZE))
+            raise InputError(
+                scene.source, f"has no camera '{wanted}'", fix="It has no camera at all"
+            )
+        add_camera(mi, state, _default_camera(state, scene, size or DEFAULT_SIZE))
         state.notes.append("no camera in the file: the whole scene is framed")
         return
     chosen = 0
@@ -35,10 +38,20 @@ def frame_scene(
             chosen = int(wanted)
         else:
             listing = ", ".join(name or str(i) for i, name in enumerate(names))
-            raise InputError(source, f"has no camera '{wanted}'", fix=f"Cameras: {listing}")
+            raise InputError(scene.source, f"has no camera '{wanted}'", fix=f"Cameras: {listing}")
     for number, (key, _) in enumerate(sensors):
         if number != chosen:
-            state.props(state.root).remove_property(key)
+            del state.props(state.root)[key]
+
+
+def _default_camera(state: ParsedState, scene: Scene, size: tuple[int, int]) -> Camera:
+    if scene.shapes:
+        points = np.concatenate([shape.mesh.positions for shape in scene.shapes])
+        low, high = points.min(0).tolist(), points.max(0).tolist()
+        return framing(low, high, size, points)
+    box = state.instantiate().bbox()  # only Mitsuba knows what the file's shapes span
+    low, high = ([float(v) for v in corner] for corner in (box.min, box.max))
+    return framing(low, high, size)
 
 
 def add_camera(mi: Any, state: ParsedState, camera: Camera) -> None:
@@ -73,26 +86,24 @@ def set_film(
     """Give the sensor's film its size, crop window and box filter; the size of the result."""
     sensor = state.children(state.root, "Sensor")[0][1]
     box = state.append("ReconstructionFilter", "box", "", {})
-    films = state.children(sensor, "Film")
-    if not films:
+    if not state.children(sensor, "Film"):
         index = state.append("Film", "hdrfilm", "", {})
         state.props(sensor)["film"] = state.reference(index)
     film = state.children(sensor, "Film")[0][1]
     filters = state.children(film, "ReconstructionFilter")
     props = state.props(film)  # nothing is appended below
-    default = _MITSUBA_SIZE if films else DEFAULT_SIZE
     full = size or (
-        int(props["width"]) if "width" in props else default[0],
-        int(props["height"]) if "height" in props else default[1],
+        int(props["width"]) if "width" in props else _MITSUBA_SIZE[0],
+        int(props["height"]) if "height" in props else _MITSUBA_SIZE[1],
     )
     props["width"], props["height"] = full
     for key, _ in filters:
-        props.remove_property(key)
+        del props[key]
     props["rfilter"] = state.reference(box)
     if size is not None or crop is not None:
         for key in _CROP:
             if key in props:
-                props.remove_property(key)
+                del props[key]
     if crop is not None:
         x, y, width, height = crop
         if min(x, y) < 0 or min(width, height) < 1 or x + width > full[0] or y + height > full[1]:

@@ -99,6 +99,12 @@ class ParsedState:
                 return int(props["max_depth"])
         return None
 
+    def set_integrator(self, plugin: str, values: Mapping[str, Any]) -> None:
+        """Replace whatever integrator the file has."""
+        for key, _ in self.children(self.root, "Integrator"):
+            del self.props(self.root)[key]
+        self.add("Integrator", plugin, "", values)
+
     def sampler_count(self) -> int | None:
         """Samples per pixel the file asks for, None when it does not."""
         for props in map(self.props, self.of_type("Sampler")):

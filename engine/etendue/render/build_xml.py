@@ -94,5 +94,5 @@ def _name_shapes(state: ParsedState) -> None:
 
 def _set_bsdf(state: ParsedState, shape: int, material: int) -> None:
     for key, _ in state.children(shape, "BSDF"):
-        state.props(shape).remove_property(key)
+        del state.props(shape)[key]
     state.props(shape)["bsdf"] = state.reference(material)

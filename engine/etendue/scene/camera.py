@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,28 +27,34 @@ class Camera:
     name: str = "camera"
 
 
-def framing(low: np.ndarray, high: np.ndarray, size: tuple[int, int] = DEFAULT_SIZE) -> Camera:
-    """Three-quarter view in which the whole box [low, high] is visible.
+def framing(
+    low: Sequence[float],
+    high: Sequence[float],
+    size: tuple[int, int] = DEFAULT_SIZE,
+    points: np.ndarray | None = None,
+) -> Camera:
+    """Three-quarter view in which the whole box [low, high], or all of `points`, is visible.
 
-    With the box's corners (x, y, z) in camera axes around its centre, the distance is
-    max(|x| / tan_x - z, |y| / tan_y - z) times a margin.
+    With the points (x, y, z) in camera axes around the box's centre, z towards the camera, the
+    distance is the largest of |x| / tan_x + z and |y| / tan_y + z.
     """
-    low, high = np.asarray(low, float), np.asarray(high, float)
-    centre = (low + high) / 2
-    extent = high - low
-    if not np.all(np.isfinite(extent)) or float(np.max(extent)) <= 0:
-        low, high, centre = centre * 0 - 1, centre * 0 + 1, np.nan_to_num(centre) * 0
+    corner, other = np.asarray(low, float), np.asarray(high, float)
+    if not np.all(np.isfinite(other - corner)) or float(np.max(other - corner)) <= 0:
+        corner, other, points = -np.ones(3), np.ones(3), None
+    centre = (corner + other) / 2
     back = _THREE_QUARTER / np.linalg.norm(_THREE_QUARTER)
     right = np.cross([0.0, 1.0, 0.0], back)
     right /= np.linalg.norm(right)
     axes = np.stack([right, np.cross(back, right), back])
-    grid = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    corners = (low + grid * (high - low) - centre) @ axes.T
+    if points is None:
+        grid = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+        points = corner + grid * (other - corner)
+    local = (points.astype(np.float64) - centre) @ axes.T
     tan_y = np.tan(np.radians(DEFAULT_FOV_DEG) / 2)
     tan_x = tan_y * size[0] / size[1]
-    needed = np.maximum(np.abs(corners[:, 0]) / tan_x, np.abs(corners[:, 1]) / tan_y)
-    distance = float(np.max(needed * _MARGIN + corners[:, 2]))
-    radius = float(np.linalg.norm(high - low) / 2)
+    needed = np.maximum(np.abs(local[:, 0]) / tan_x, np.abs(local[:, 1]) / tan_y)
+    distance = float(np.max(needed * _MARGIN + local[:, 2]))
+    radius = float(np.linalg.norm(other - corner) / 2)
     return Camera(
         origin=_tuple(centre + back * distance),
         target=_tuple(centre),

@@ -18,7 +18,6 @@ from etendue.scene.mesh import Mesh, triangles_of, unit_rows
 from etendue.scene.scene import Light, Scene, Shape
 
 _MAX_DEPTH = 256
-_MAX_SHAPES = 100_000
 
 
 @dataclass
@@ -31,6 +30,7 @@ class _Gathered:
     lights: list[Light] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)  # ordered set
     names: set[str] = field(default_factory=set)
+    visited: set[int] = field(default_factory=set)
     surfaces: dict[int, ImportedSurface] = field(default_factory=dict)
     meshes: dict[tuple[int, int], Mesh | None] = field(default_factory=dict)
 
@@ -45,7 +45,14 @@ class _Gathered:
 def load_gltf(path: Path, assignments: Mapping[str, Path]) -> Scene:
     """Read a glTF 2.0 file; a mesh used by several nodes becomes one shape per node."""
     path = path.resolve()
-    file = read_gltf(path)
+    try:
+        return _load(path, read_gltf(path), assignments)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        # JSON has no schema here: a value of the wrong kind shows up where it is used
+        raise InputError(path, f"is damaged ({type(error).__name__}: {error})") from error
+
+
+def _load(path: Path, file: GltfFile, assignments: Mapping[str, Path]) -> Scene:
     gathered = _Gathered(file)
     scenes = file.json.get("scenes", [])
     if scenes:
@@ -74,8 +81,11 @@ def load_gltf(path: Path, assignments: Mapping[str, Path]) -> Scene:
 
 def _walk(out: _Gathered, index: int, parent: np.ndarray, depth: int) -> None:
     node = out.file.item("nodes", index, "the node graph")
-    if depth > _MAX_DEPTH or len(out.shapes) > _MAX_SHAPES:
-        raise InputError(out.file.path, "its nodes form a cycle or nest without end")
+    if index in out.visited:
+        raise InputError(out.file.path, f"nodes[{index}] is reached twice", expected="a tree")
+    if depth > _MAX_DEPTH:
+        raise InputError(out.file.path, "its nodes nest too deeply", expected=_MAX_DEPTH)
+    out.visited.add(index)
     matrix = parent @ _local_matrix(out.file, node, index)
     if "mesh" in node:
         _add_mesh(out, node, index, matrix)

@@ -14,6 +14,7 @@ from etendue.scene.scene import MitsubaXml, Scene
 MAX_INCLUDES = 15
 _PATH_ELEMENT = re.compile(r"<path\s[^<>]*?(/>|>\s*</path>)")
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
+_PARAMETER = re.compile(r"\$(\w+)")
 _NEWLINES_KEPT = re.compile(r"[^\n]")
 
 
@@ -41,7 +42,8 @@ def load_xml(
         else:
             notes.append(f'search path "{value}" is not there, skipped')
     folders += [Path(folder).resolve() for folder in search]
-    _check_includes(path, root, tuple(folders), 0)
+    defaults = {e.get("name", ""): e.get("value", "") for e in root.iter("default")}
+    _check_includes(path, root, tuple(folders), {**defaults, **parameters}, 0)
     text = _modernise(_blank(_COMMENT, text), root.get("version", ""))
     source = MitsubaXml(_blank(_PATH_ELEMENT, text), tuple(folders), dict(parameters))
     return Scene(path, "mitsuba-xml", xml=source, assignments=assignments, notes=tuple(notes))
@@ -58,17 +60,17 @@ def _modernise(text: str, version: str) -> str:
     return text.replace("<lookAt", "<lookat").replace("</lookAt", "</lookat")
 
 
-def _check_includes(path: Path, root: Element, folders: tuple[Path, ...], depth: int) -> None:
+def _check_includes(
+    path: Path, root: Element, folders: tuple[Path, ...], values: Mapping[str, str], depth: int
+) -> None:
     for element in root.iter("include"):
-        name = element.get("filename", "")
-        if "$" in name:
-            continue  # filled by a parameter; Mitsuba reports what is then missing
+        name = _PARAMETER.sub(lambda m: values.get(m[1], m[0]), element.get("filename", ""))
         found = find_resource(name, (path.parent, *folders))
         if found is None:
             raise InputError(path, "included file not found", got=name)
         if depth >= MAX_INCLUDES:
             raise InputError(path, "includes nest too deeply", expected=f"at most {MAX_INCLUDES}")
-        _check_includes(found, read_xml(found)[1], folders, depth + 1)
+        _check_includes(found, read_xml(found)[1], folders, values, depth + 1)
 
 
 def find_resource(name: str, folders: tuple[Path, ...]) -> Path | None:
