@@ -159,10 +159,11 @@ def test_reader_that_goes_away() -> None:
 
 
 def test_interrupt_of_the_process(tmp_path: Path) -> None:
+    # the handler is set because a job in the background starts without one
     code = (
         "import sys, types, signal, os\n"
         "from etendue import cli\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "module = types.ModuleType('version')\n"
         "module.run = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.modules['etendue.commands.version'] = module\n"
