@@ -12,7 +12,11 @@ from typing import Any
 from etendue.core.errors import EtendueError, InputError
 
 _OWN_ERROR = re.compile(r"(?:InputError|EtendueError|DeviceError): (.*)")
+_PYTHON_FAULT = re.compile(r"Traceback \(most recent call last\):.*\n([\w.]+): [^\n]*\s*$", re.S)
+_USERS_DOING = ("RuntimeError", "InputError", "DeviceError")
 _NOISE = (
+    (re.compile(r"Traceback \(most recent call last\):.*\n(?=[\w.]+: )", re.S), ""),
+    (re.compile(r"RuntimeError: "), ""),
     (re.compile(r"\[[\w.]+:\d+\]\s*"), ""),  # [parser.cpp:451]
     (re.compile(r"\[\w+\]\s*"), ""),  # [PluginManager]
     (
@@ -147,19 +151,10 @@ def load_errors(source: Path) -> Iterator[None]:
     except EtendueError:
         raise
     except RuntimeError as error:
-        own = _cause(error)
-        if own is not None:
-            raise own from error
+        fault = _PYTHON_FAULT.search(str(error))
+        if fault is not None and fault[1] not in _USERS_DOING:
+            raise  # a fault of the program, not of the file
         raise InputError(source, readable(str(error))) from error
-
-
-def _cause(error: BaseException | None) -> EtendueError | None:
-    """An error of ours that came back through Mitsuba, if that is what happened."""
-    while error is not None:
-        if isinstance(error, EtendueError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def readable(message: str) -> str:

@@ -1,0 +1,225 @@
+"""glTF materials as layered stacks: mapping, textures, transforms, notes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from etendue.core.color import srgb_to_linear
+from etendue.core.errors import InputError
+from etendue.core.image import write_bytes_image
+from etendue.scene.gltf_file import GltfFile, read_gltf
+from etendue.scene.gltf_surface import ImportedSurface, import_surface, internal_reflectance
+from etendue.scene.gltf_texture import resample
+from etendue.scene.material import ALPHA_MIN, Channel, LayeredMaterial, LayerKind
+
+CLEAR = "KHR_materials_clearcoat"
+
+
+def surface(material: dict[str, Any], file: GltfFile | None = None) -> ImportedSurface:
+    return import_surface(file or GltfFile(Path("x.gltf"), {}, ()), material, 0)
+
+
+def values(material: LayeredMaterial, parameter: Any) -> np.ndarray:
+    if isinstance(parameter, Channel):
+        return material.texture.data[..., parameter.index]
+    return np.array(parameter)
+
+
+def textured(folder: Path, material: dict[str, Any], *images: np.ndarray) -> ImportedSurface:
+    """Import with 8-bit images as textures 0, 1, ..."""
+    for index, image in enumerate(images):
+        write_bytes_image(folder / f"{index}.png", np.asarray(image, np.uint8))
+    document = {
+        "asset": {"version": "2.0"},
+        "textures": [{"source": i} for i in range(len(images))],
+        "images": [{"uri": f"{i}.png"} for i in range(len(images))],
+    }
+    (folder / "m.gltf").write_text(json.dumps(document))
+    return surface(material, read_gltf(folder / "m.gltf"))
+
+
+def test_the_default_material_is_a_rough_white_metal() -> None:
+    material = surface({}).surface.material
+    (stack,) = material.stacks
+    (layer,) = (material.layers[i] for i in stack.layers)
+    assert layer.kind == LayerKind.CONDUCTOR and layer.f0 == (1, 1, 1) and layer.alpha == (1, 1)
+    assert stack.weight == (1, 1, 1)
+
+
+def test_a_dielectric_states_the_colour_that_leaves_it() -> None:
+    pbr = {"metallicFactor": 0, "roughnessFactor": 0.5, "baseColorFactor": [0.5, 1, 0, 1]}
+    material = surface({"pbrMetallicRoughness": pbr}).surface.material
+    (stack,) = material.stacks
+    top, base = (material.layers[i] for i in stack.layers)
+    assert (top.kind, base.kind) == (LayerKind.DIELECTRIC, LayerKind.DIFFUSE)
+    assert top.alpha == (0.25, 0.25) and top.eta == 1.5
+    k = internal_reflectance(1.5)
+    assert k == pytest.approx(0.596, abs=2e-3)
+    rho = np.array([float(values(material, c)) for c in base.albedo])
+    np.testing.assert_allclose(rho * (1 - k) / (1 - k * rho), [0.5, 1, 0], atol=1e-6)
+
+
+def test_metalness_and_coat_weights_sum_to_one() -> None:
+    material = surface(
+        {
+            "pbrMetallicRoughness": {"metallicFactor": 0.25, "roughnessFactor": 0},
+            "extensions": {CLEAR: {"clearcoatFactor": 0.4, "clearcoatRoughnessFactor": 0.5}},
+        }
+    ).surface.material
+    weights = [float(values(material, stack.weight[0])) for stack in material.stacks]
+    np.testing.assert_allclose(weights, [0.15, 0.45, 0.10, 0.30], atol=1e-6)
+    kinds = [[material.layers[i].name for i in stack.layers] for stack in material.stacks]
+    assert kinds == [
+        ["metal"],
+        ["specular", "diffuse"],
+        ["clearcoat", "metal"],
+        ["clearcoat", "specular", "diffuse"],
+    ]
+    assert material.layers[0].alpha == pytest.approx((ALPHA_MIN, ALPHA_MIN))
+    assert material.layers[3].alpha == (0.25, 0.25)
+
+
+def test_textures_become_channels_of_one_resolution(tmp_path: Path) -> None:
+    base = np.zeros((2, 2, 3))
+    base[0, 0], base[1, 1] = 255, 128
+    orm = np.zeros((4, 4, 3))
+    orm[..., 1], orm[:2, :, 2] = 51, 255  # roughness 0.2, metallic above
+    pbr = {
+        "baseColorTexture": {"index": 0},
+        "metallicRoughnessTexture": {"index": 1},
+        "baseColorFactor": [1, 0.5, 1, 1],
+    }
+    material = textured(tmp_path, {"pbrMetallicRoughness": pbr}, base, orm).surface.material
+    assert material.texture.data.shape[:2] == (4, 4)
+    metal = material.layers[0]
+    green = values(material, metal.f0[1])
+    np.testing.assert_allclose(green[0, 0], 0.5 * (0.75**2 + 0.25**2 * 0.2158), atol=1e-3)
+    assert metal.alpha[0] == pytest.approx(0.04, abs=1e-5)
+    weight = values(material, material.stacks[0].weight[0])
+    np.testing.assert_allclose(weight[:, 0], [0.75, 1, 0.25, 0], atol=0.3)
+    assert weight[1, 0] > 0.7 > 0.3 > weight[2, 0]
+    total = sum(values(material, stack.weight[0]) for stack in material.stacks)
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+
+
+def test_normal_maps_become_slopes(tmp_path: Path) -> None:
+    n = np.array([0.6, 0.0, 0.8])
+    image = np.round((np.tile(n, (2, 2, 1)) + 1) / 2 * 255)
+    image[0] = [128, 128, 255]
+    material = textured(
+        tmp_path, {"normalTexture": {"index": 0, "scale": 0.5}}, image
+    ).surface.material
+    slope = values(material, material.layers[0].normal[0])
+    np.testing.assert_allclose(slope[1], 0.375, atol=0.01)
+    np.testing.assert_allclose(slope[0], 0.0, atol=0.01)
+
+
+def test_a_shared_transform_goes_to_the_mesh(tmp_path: Path) -> None:
+    info = {"index": 0, "texCoord": 0}
+    info["extensions"] = {
+        "KHR_texture_transform": {"offset": [0.25, 0], "scale": [2, 3], "texCoord": 1}
+    }
+    image = np.arange(12).reshape(2, 2, 3) * 20
+    found = textured(tmp_path, {"pbrMetallicRoughness": {"baseColorTexture": info}}, image)
+    assert found.uv_set == 1 and found.uv_matrix is not None
+    np.testing.assert_allclose(found.uv_matrix @ [0.5, 1 / 3, 1], [1.25, 1, 1])
+    red = values(found.surface.material, found.surface.material.layers[0].f0[0])
+    np.testing.assert_allclose(red, srgb_to_linear(image[..., 0] / 255), atol=1e-6)
+
+
+def test_different_transforms_are_resampled(tmp_path: Path) -> None:
+    base = np.zeros((8, 8, 3))
+    base[:, :4] = 255
+    twice = {"index": 0, "extensions": {"KHR_texture_transform": {"scale": [2, 1]}}}
+    material = {
+        "pbrMetallicRoughness": {"baseColorTexture": twice},
+        "emissiveFactor": [1, 1, 1],
+        "emissiveTexture": {"index": 0},
+    }
+    found = textured(tmp_path, material, base)
+    assert found.uv_matrix is None and found.surface.emission is not None
+    red = values(found.surface.material, found.surface.material.layers[0].f0[0])
+    np.testing.assert_allclose(red[3], np.array([1, 1, 0, 0] * 2), atol=0.51)
+    assert red[3, 0] > red[3, 2] and red[3, 4] > red[3, 6]
+    np.testing.assert_allclose(found.surface.emission[..., 0], base[..., 0] / 255, atol=1e-6)
+
+
+def test_rotation_turns_as_the_extension_says(tmp_path: Path) -> None:
+    info = {"index": 0, "extensions": {"KHR_texture_transform": {"rotation": np.pi / 2}}}
+    image = np.arange(12).reshape(2, 2, 3)
+    found = textured(tmp_path, {"pbrMetallicRoughness": {"baseColorTexture": info}}, image)
+    assert found.uv_matrix is not None
+    # the extension's matrix for a quarter turn: u' = v, v' = -u
+    np.testing.assert_allclose(found.uv_matrix @ [1, 0, 1], [0, -1, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mode", "alpha", "expected"),
+    [("OPAQUE", 0.2, None), ("MASK", 0.4, 0.0), ("MASK", 0.6, None), ("BLEND", 0.4, 0.4)],
+)
+def test_alpha_modes(mode: str, alpha: float, expected: float | None) -> None:
+    pbr = {"baseColorFactor": [1, 1, 1, alpha]}
+    opacity = surface({"alphaMode": mode, "pbrMetallicRoughness": pbr}).surface.opacity
+    assert (opacity is None) == (expected is None)
+    if opacity is not None:
+        np.testing.assert_allclose(opacity, expected, atol=1e-6)
+
+
+def test_emission_strength_and_notes() -> None:
+    found = surface(
+        {
+            "name": "lamp",
+            "emissiveFactor": [1, 0.5, 0],
+            "occlusionTexture": {"index": 0},
+            "extensions": {
+                "KHR_materials_emissive_strength": {"emissiveStrength": 4},
+                "KHR_materials_transmission": {},
+            },
+        }
+    )
+    assert found.surface.emission is not None
+    np.testing.assert_allclose(found.surface.emission[0, 0], [4, 2, 0])
+    notes = " / ".join(found.notes)
+    assert "material lamp: transmission" in notes and "occlusion" in notes
+    assert found.surface.material.notes == found.notes
+
+
+@pytest.mark.parametrize(
+    "material",
+    [
+        {"pbrMetallicRoughness": {"baseColorFactor": [1, 1]}},
+        {"pbrMetallicRoughness": {"roughnessFactor": "rough"}},
+        {"pbrMetallicRoughness": {"metallicFactor": float("nan")}},
+        {"normalTexture": {"index": 5}},
+        {"normalTexture": 3},
+    ],
+)
+def test_bad_values_are_input_errors(material: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        surface(material)
+
+
+def test_a_damaged_image_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    document = {
+        "asset": {"version": "2.0"},
+        "textures": [{"source": 0}],
+        "images": [{"uri": "0.png", "name": "Label"}],
+    }
+    (tmp_path / "m.gltf").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"m\.gltf: Label"):
+        surface({"normalTexture": {"index": 0}}, read_gltf(tmp_path / "m.gltf"))
+
+
+def test_resampling_keeps_the_mean() -> None:
+    pixels = np.random.default_rng(3).random((12, 10, 4), np.float32)
+    for shape in ((6, 5), (12, 10), (24, 30), (5, 7)):
+        small = resample(pixels, *shape, np.eye(3))
+        assert small.shape == (*shape, 4)
+        tolerance = 1e-6 if 12 % shape[0] == 0 and 10 % shape[1] == 0 else 0.02
+        np.testing.assert_allclose(small.mean((0, 1)), pixels.mean((0, 1)), atol=tolerance)
