@@ -149,6 +149,7 @@ def write_bytes_image(path: str | Path, pixels: np.ndarray, quality: int = 90) -
     spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "uint8")
     spec.attribute("png:compressionLevel", 9)
     spec.attribute("compression", f"jpeg:{quality}" if _is_jpeg(path) else "zip")
+    spec.attribute("jpeg:subsampling", "4:4:4")
     spec.attribute("oiio:UnassociatedAlpha", 1)
     with atomic_path(path) as temporary:
         output = OpenImageIO.ImageOutput.create(str(temporary))

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from etendue.core.color import srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.scene.materialx.primitives import PRIMITIVES
 from etendue.scene.materialx.textures import FileReference, ImageStore
@@ -203,6 +204,9 @@ class Evaluator:
         space = _SPACES.get(space, space)
         if space in _LINEAR:
             return value
+        if space == "srgb_texture":  # the library's graph is this formula, only slower
+            linear = srgb_to_linear(value[..., :3])
+            return np.concatenate([linear, value[..., 3:]], axis=-1)
         library = element.getDocument().getDataLibrary() or element.getDocument()
         kind = "color3" if value.shape[-1] == 3 else "color4"
         nodedef = library.getNodeDef(f"ND_{space}_to_lin_rec709_{kind}")

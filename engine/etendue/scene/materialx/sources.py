@@ -14,7 +14,7 @@ from etendue.scene.materialx.noise import (
     noise,
     worley_noise,
 )
-from etendue.scene.materialx.textures import FileReference, sample_image, to_components
+from etendue.scene.materialx.textures import FileReference, Lookup, sample_image
 
 if TYPE_CHECKING:
     from etendue.scene.materialx.graph import Call
@@ -24,7 +24,7 @@ ADDRESS_MODES = ("constant", "clamp", "periodic", "mirror")
 
 
 def _image(call: Call) -> Array:
-    """Stored texels to components, then to linear Rec. 709 when the node is a colour."""
+    """Texels decoded to linear Rec. 709 when the node is a colour, filtered, looked up."""
     reference = call["file"]
     if not isinstance(reference, FileReference):
         raise InputError(call.node.getNamePath(), "names no image file")
@@ -34,15 +34,15 @@ def _image(call: Call) -> Array:
             raise InputError(
                 reference.where, "unknown address mode", got=mode, expected=", ".join(ADDRESS_MODES)
             )
-    default = call["default"]
-    texcoord = call["texcoord"]
+
+    def decode(stored: Array) -> Array:
+        if call.nodedef.getType() not in ("color3", "color4"):
+            return stored
+        return call.evaluator.to_linear(stored, reference.color_space, call.node)
+
     nearest = call["filtertype"] == "closest"
-    evaluator = call.evaluator
-    stored = sample_image(evaluator.images, reference, texcoord, wrap, default, nearest)
-    value = to_components(stored, call.components)
-    if call.nodedef.getType() in ("color3", "color4"):
-        value = evaluator.to_linear(value, reference.color_space, call.node)
-    return value
+    lookup = Lookup(call.components, wrap, call["default"], nearest, decode)
+    return sample_image(call.evaluator.images, reference, call["texcoord"], lookup)
 
 
 def _texcoord(call: Call) -> Array:

@@ -1,7 +1,8 @@
-"""Image files in a node graph: finding, reading, colour decoding's raw input, filtering."""
+"""Image files in a node graph: reading once, decoding, filtering, addressing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.core.image import read_image, require_finite
+
+Decode = Callable[[np.ndarray], np.ndarray]  # stored colours to linear Rec. 709
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class ImageStore:
     """Images by path, each read once; `files` lists what was read."""
 
     _images: dict[Path, np.ndarray] = field(default_factory=dict)
-    _resized: dict[tuple[Path, int, int, str, str], np.ndarray] = field(default_factory=dict)
+    _decoded: dict[tuple[Path, int, str], np.ndarray] = field(default_factory=dict)
+    _resized: dict[tuple[Path, int, str, int, int], np.ndarray] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -33,7 +37,7 @@ class ImageStore:
         return tuple(self._images)
 
     def load(self, reference: FileReference) -> np.ndarray:
-        """float64 (H, W, C) of the file, or `InputError` naming the input and the path."""
+        """float32 (H, W, C) of the file, or `InputError` naming the input and the path."""
         image = self._images.get(reference.path)
         if image is None:
             if not reference.path.is_file():
@@ -51,16 +55,24 @@ class ImageStore:
             self._images[reference.path] = image
         return image
 
+    def decoded(self, reference: FileReference, components: int, decode: Decode) -> np.ndarray:
+        """The image with `components` components in linear values (filtering comes after)."""
+        key = (reference.path, components, reference.color_space)
+        if key not in self._decoded:
+            stored = to_components(self.load(reference), components)
+            self._decoded[key] = decode(stored).astype(np.float32)
+        return self._decoded[key]
+
     def resized(
-        self, reference: FileReference, width: int, height: int, wrap: tuple[str, str]
+        self, reference: FileReference, components: int, decode: Decode, size: tuple[int, int]
     ) -> np.ndarray:
-        """The image area-filtered down to `width` x `height` (never enlarged)."""
-        image = self.load(reference)
-        width, height = min(width, image.shape[1]), min(height, image.shape[0])
-        key = (reference.path, width, height, *wrap)
+        """The decoded image area-filtered down to (width, height), never enlarged; float64."""
+        image = self.decoded(reference, components, decode)
+        width, height = min(size[0], image.shape[1]), min(size[1], image.shape[0])
+        key = (reference.path, components, reference.color_space, width, height)
         if key not in self._resized:
-            rows = area_resize(image.astype(np.float64), height, axis=0)
-            self._resized[key] = area_resize(rows, width, axis=1)
+            rows = area_resize(image, height, axis=0)
+            self._resized[key] = area_resize(rows, width, axis=1).astype(np.float64)
         return self._resized[key]
 
 
@@ -74,8 +86,8 @@ def area_resize(image: np.ndarray, size: int, axis: int) -> np.ndarray:
         return image
     if count % size == 0:
         shape = (*image.shape[:axis], size, count // size, *image.shape[axis + 1 :])
-        return image.reshape(shape).mean(axis=axis + 1)
-    moved = np.moveaxis(image, axis, 0)
+        return image.reshape(shape).mean(axis=axis + 1, dtype=np.float64)
+    moved = np.moveaxis(image, axis, 0).astype(np.float64)
     integral = np.concatenate([np.zeros_like(moved[:1]), np.cumsum(moved, axis=0)])
     edges = np.arange(size + 1) * (count / size)
     low = np.minimum(edges.astype(int), count - 1)
@@ -84,35 +96,38 @@ def area_resize(image: np.ndarray, size: int, axis: int) -> np.ndarray:
     return np.moveaxis(np.diff(values, axis=0) * (size / count), 0, axis)
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """How an image node reads its file."""
+
+    components: int
+    wrap: tuple[str, str]
+    default: np.ndarray
+    nearest: bool
+    decode: Decode
+
+
 def sample_image(
-    store: ImageStore,
-    reference: FileReference,
-    texcoord: np.ndarray,
-    wrap: tuple[str, str],
-    default: np.ndarray,
-    nearest: bool = False,
+    store: ImageStore, reference: FileReference, texcoord: np.ndarray, lookup: Lookup
 ) -> np.ndarray:
-    """Look the image up at `texcoord` (h, w, 2), v upwards: (h, w, C) of the stored values.
+    """Look the image up at `texcoord` (h, w, 2), v upwards: (h, w, components), linear values.
 
     Prefiltered by area to the footprint of one texel of the grid of coordinates, then bilinear:
     minified images are averaged, magnified ones interpolated.
     """
-    image = store.load(reference)
-    height, width = image.shape[:2]
-    if not nearest:
-        per_u, per_v = footprint(texcoord)
-        image = store.resized(reference, _texels(width, per_u), _texels(height, per_v), wrap)
-        height, width = image.shape[:2]
     require_finite(f"{reference.where}: texture coordinates", texcoord)
-    x = texcoord[..., 0] * width - 0.5
-    y = (1.0 - texcoord[..., 1]) * height - 0.5
-    value = _nearest(image, x, y, wrap) if nearest else _bilinear(image, x, y, wrap)
-    outside = np.zeros(texcoord.shape[:2], bool)
-    for axis, mode in enumerate(wrap):
+    image = store.decoded(reference, lookup.components, lookup.decode)
+    if not lookup.nearest:
+        per_u, per_v = footprint(texcoord)
+        size = (_texels(image.shape[1], per_u), _texels(image.shape[0], per_v))
+        image = store.resized(reference, lookup.components, lookup.decode, size)
+    x = texcoord[..., 0] * image.shape[1] - 0.5
+    y = (1.0 - texcoord[..., 1]) * image.shape[0] - 0.5
+    value = (_nearest if lookup.nearest else _bilinear)(image, x, y, lookup.wrap)
+    for axis, mode in enumerate(lookup.wrap):
         if mode == "constant":
-            outside |= (texcoord[..., axis] < 0.0) | (texcoord[..., axis] > 1.0)
-    if outside.any():
-        value = np.where(outside[..., None], _match(default, value.shape[-1]), value)
+            outside = (texcoord[..., axis] < 0.0) | (texcoord[..., axis] > 1.0)
+            value = np.where(outside[..., None], lookup.default, value)
     return value
 
 
@@ -155,11 +170,6 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: tuple[str, 
     top = image[r0, c0] * (1.0 - s) + image[r0, c1] * s
     bottom = image[r1, c0] * (1.0 - s) + image[r1, c1] * s
     return top * (1.0 - t) + bottom * t
-
-
-def _match(default: np.ndarray, channels: int) -> np.ndarray:
-    flat = np.asarray(default, np.float64).reshape(-1)
-    return np.resize(flat, channels) if flat.size < channels else flat[:channels]
 
 
 def to_components(value: np.ndarray, components: int) -> np.ndarray:
