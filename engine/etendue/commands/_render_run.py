@@ -1,0 +1,107 @@
+"""What `etendue render` does once its options are known to be sound."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from etendue.commands._progress import Progress
+from etendue.render.build import BuiltScene, build
+from etendue.scene.scene import Scene
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one rendering; None leaves the choice to the scene file."""
+
+    spp: int | None
+    seed: int
+    size: tuple[int, int] | None
+    crop: tuple[int, int, int, int] | None
+    aovs: tuple[str, ...]
+    max_depth: int | None
+    camera: str | None
+    backend: str
+    quiet: bool
+
+
+def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, Any], bool]:
+    """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
+    say: Callable[[str], None] = _ignore if request.quiet else _tell
+    variant, backend = _choose(request.backend, say)
+    start = time.perf_counter()
+    built = build(
+        scene,
+        size=request.size,
+        crop=request.crop,
+        camera=request.camera,
+        max_depth=request.max_depth,
+        spp=request.spp,
+        variant=variant,
+    )
+    for note in built.notes:
+        say(f"note: {note}")
+    middle = time.perf_counter()
+    with Progress("rendering", shown=not request.quiet) as progress:
+        picture = _render(backend, built, request, progress)
+    end = time.perf_counter()
+    picture.save(output)
+    image = picture.parts["rgb"]
+    figures = {
+        "output": str(output),
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "spp": picture.spp,
+        "spp_wanted": built.spp,
+        "seed": request.seed,
+        "max_depth": built.max_depth,
+        "backend": backend,
+        "variant": variant,
+        "build_s": round(middle - start, 4),
+        "render_s": round(end - middle, 4),
+        "mean": [float(value) for value in image[..., :3].mean((0, 1))],
+        "parts": list(picture.parts),
+        "shapes": list(built.shapes),
+        "notes": list(built.notes),
+    }
+    return figures, picture.interrupted
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _ignore(text: str) -> None:
+    """Say nothing."""
+
+
+def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
+    """(Mitsuba variant, back end); without a usable LLVM the scalar variant, and it is said."""
+    from etendue.device.caps import FALLBACK_VARIANT, best_variant
+
+    variant, reason = best_variant()
+    if variant == FALLBACK_VARIANT:
+        say(f"note: {reason}")
+        return variant, "mitsuba" if backend == "auto" else backend
+    return variant, "drjit" if backend == "auto" else backend
+
+
+def _render(backend: str, built: BuiltScene, request: Request, progress: Progress) -> Any:
+    if backend == "mitsuba":
+        from etendue.render.mitsuba_path import render
+    elif backend == "naive":
+        from etendue.render.path.naive import render
+    else:
+        from etendue.render.path.drjit import render
+    return render(
+        built.mi_scene,
+        spp=built.spp,
+        seed=request.seed,
+        max_depth=built.max_depth,
+        aovs=request.aovs,
+        progress=progress,
+    )
