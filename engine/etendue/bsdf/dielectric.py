@@ -19,7 +19,7 @@ from .ggx import (
     sampled_refraction,
 )
 
-DELTA_ETA = 1e-3  # an interface whose index differs from 1 by less passes light straight through
+DELTA_ETA = 5e-3  # an interface whose index differs from 1 by less passes light straight through
 
 
 @dataclass

@@ -22,6 +22,7 @@ from .ggx import (
 )
 from .layered_params import LayerValues
 from .layered_walk import (
+    TINY,
     Exit,
     Slots,
     flip,
@@ -101,7 +102,7 @@ def at_base(
     ok = (w.z > 0.0) & (l.z > 0.0) & (d.z > 0.0) & (q > 0.0)
     ray.d = dr.select(here, d, ray.d)
     ray.beta = dr.select(here, beta * weight, ray.beta)
-    ray.mq = dr.select(here, 1.0 / heuristic(dr.maximum(q, 1e-12)), ray.mq)
+    ray.mq = dr.select(here, 1.0 / heuristic(dr.maximum(q, TINY)), ray.mq)
     ray.k = dr.select(here, last, ray.k)
     ray.depth = dr.select(here, 1.0, ray.depth)
     ray.active &= ~here | (ok & (dr.max(ray.beta) > 0.0))
@@ -201,8 +202,9 @@ def _scatter_interface(
     p = dr.select(delta, 1.0, s.reverse)
     q_up = dr.select(delta, 1.0, (1.0 - f) * s.pdf)
     q_down = f * reflection(w, mirrored, ax, ay).pdf
-    mq_up = (matched(layer.eta) + heuristic(p) * ray.mq) / heuristic(dr.maximum(q_up, 1e-12))
-    mq = dr.select(reflect, 1.0 / heuristic(dr.maximum(q_down, 1e-12)), mq_up)
+    mq_up = (matched(layer.eta) + heuristic(p) * ray.mq) / heuristic(dr.maximum(q_up, TINY))
+    mq_up = dr.minimum(mq_up, 1.0 / heuristic(TINY))
+    mq = dr.select(reflect, 1.0 / heuristic(dr.maximum(q_down, TINY)), mq_up)
     d = layer.to_shading(dr.select(up, flip(l), l))
     goes_up = up ^ reflect
     ok = (w.z > 0.0) & ((l.z > 0.0) == reflect) & ((d.z > 0.0) == goes_up)
@@ -241,5 +243,5 @@ def in_medium(
     ray.depth = depth
     ray.d = dr.select(scattered, d, ray.d)
     ray.k = dr.select(scattered, dr.select(d.z < 0.0, j + 1, j), ray.k)
-    ray.mq = dr.select(scattered, 1.0 / heuristic(dr.maximum(q, 1e-12)), ray.mq)
+    ray.mq = dr.select(scattered, 1.0 / heuristic(dr.maximum(q, TINY)), ray.mq)
     return scattered

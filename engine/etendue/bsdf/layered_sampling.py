@@ -20,7 +20,7 @@ from .fresnel import fresnel_dielectric, fresnel_f82
 from .ggx import reflection_pdf, sample_visible_normal
 from .layered_params import LayerValues, StackValues, frame_of, visible_slopes
 
-DEFENSIVE = 0.1  # least share of the cosine lobe
+DEFENSIVE = 0.2  # least share of the cosine lobe
 
 
 @dataclass

@@ -29,9 +29,11 @@ import mitsuba as mi
 from .dielectric import cross, is_delta, refract_lobe
 from .layered_params import LayerValues, select_values
 
-EXPONENT = 1  # b: 1 is the balance heuristic, 2 the power heuristic
+EXPONENT = 2  # b: 1 is the balance heuristic, 2 the power heuristic
+TINY = 1e-15  # keeps squared densities normal numbers
 MAX_EVENTS = 4096  # never reached: Russian roulette has ended every walk long before
-ROULETTE_MAX = 0.95
+ROULETTE_MAX = 0.97
+ROULETTE_GAIN = 3.0  # survival probability per unit of throughput
 
 
 @dataclass
@@ -91,7 +93,7 @@ def exit_chain(slots: Slots, wo: Any, rng: Any) -> list[Exit]:
         factor = dr.select(is_delta(layer.eta), 1.0, factor)
         weight = weight * layer.transmit_tint * dr.select(ok, factor, 0.0)
         weight = dr.select(i < slots.count, weight, 0.0)
-        ratio = (matched(layer.eta) + ratio) / heuristic(dr.maximum(c.pdf, 1e-20))
+        ratio = (matched(layer.eta) + ratio) / heuristic(dr.maximum(c.pdf, TINY))
         chain.append(Exit(below, weight, ratio))
         above = below
     return chain
