@@ -114,7 +114,7 @@ def brushed_metal(n: int) -> dict[str, Array]:
     scratches = ramp(field(15, n, 120, 3, 2.0), 2.1, 2.9)
     roughness = np.clip(0.36 + 0.055 * strokes - 0.08 * scratches, 0.15, 0.6)
     rotation = 0.5 + 0.13 * drift + 0.05 * field(16, n, 50, 2.5, 2.5)
-    thickness = ramp(field(17, n, 3.0, 1.6, 4), -1.8, 2.2)
+    thickness = ramp(field(17, n, 3.0, 1.6, 4), -2.6, 3.0)
     metal = normal_map(0.05 * strokes + 0.06 * scratches, 0.004 * strokes)
     peel = normal_map(*slopes_of(0.0009 * field(18, n, 9, 9, 5) + 0.0006 * field(19, n, 3, 3, 5)))
     return {
@@ -127,9 +127,9 @@ def brushed_metal(n: int) -> dict[str, Array]:
 def car_paint(n: int) -> dict[str, Array]:
     """Flakes as tilted Voronoi cells in the pigment, orange peel, dust settled in patches."""
     rng = np.random.default_rng(21)
-    count = 72
+    count = 96
     first, second, number = cells(22, n, count)
-    tilt = rng.normal(size=(2, count * count)) * 0.11
+    tilt = rng.normal(size=(2, count * count)) * 0.12
     chosen = rng.random(count * count) < 0.55
     bright = 0.55 + 0.45 * rng.random(count * count)
     edge = ramp(second - first, 0.02, 0.22)
@@ -139,7 +139,7 @@ def car_paint(n: int) -> dict[str, Array]:
     tint = blend((0.55, 0.42, 0.40), (0.96, 0.90, 0.86), bright[number])
     settled = 0.8 * field(23, n, 3, 2.2, 3.2) + 0.5 * field(24, n, 26, 22, 2.6)
     specks = ramp(field(25, n, 90, 90, 2.0), 1.9, 2.8)
-    dust = np.clip(0.62 * ramp(settled, -0.3, 2.4) + 0.45 * specks, 0.0, 1.0)
+    dust = np.clip(0.30 * ramp(settled, -0.9, 2.6) + 0.28 * specks, 0.0, 1.0)
     peel = normal_map(*slopes_of(0.00075 * field(26, n, 12, 12, 5)))
     return {
         "paint_flake_mask_dust": np.stack([mask, dust, specks], axis=-1),
@@ -156,16 +156,16 @@ def glazed_ceramic(n: int) -> dict[str, Array]:
     gap = second - first
     young_first, young_second, _ = cells(33, n, 13, 0.5 * warp)
     young_gap = young_second - young_first
-    old = 1.0 - ramp(gap, 0.010, 0.045)
+    old = 1.0 - ramp(gap, 0.006, 0.032)
     young = (1.0 - ramp(young_gap, 0.02, 0.10)) * ramp(field(34, n, 3, 3, 3), -0.4, 0.6) * 0.7
     crack = np.clip(np.maximum(old, young), 0.0, 1.0)
     stain = np.clip(blur(old, 2.2) * 1.5 + 0.6 * blur(young, 1.4), 0.0, 1.0)
     speckle = ramp(field(35, n, 60, 60, 2.5), 2.1, 3.0)
     pool = ramp(field(36, n, 2.2, 2.8, 4), -2.0, 2.0)
     body = blend((0.90, 0.875, 0.825), (0.80, 0.765, 0.70), ramp(field(37, n, 8, 8, 3), -2, 2))
-    body = body * (1.0 - 0.62 * stain[..., None] * np.array([0.75, 0.95, 1.1]))
+    body = body * (1.0 - 0.5 * stain[..., None] * np.array([0.75, 0.95, 1.1]))
     body = body * (1.0 - 0.55 * speckle[..., None])
-    glaze = blend((0.80, 0.935, 0.925), (0.20, 0.585, 0.60), pool)
+    glaze = blend((0.92, 0.970, 0.960), (0.44, 0.745, 0.740), pool)
     height = 0.0016 * field(38, n, 2.5, 2.5, 5) - 0.0011 * blur(crack, 1.2)
     return {
         "ceramic_body": np.clip(body, 0.02, 1.0),
