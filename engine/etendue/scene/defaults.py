@@ -7,10 +7,10 @@ import numpy as np
 _WARM, _COOL, _WHITE = (1.0, 0.93, 0.84), (0.86, 0.93, 1.0), (1.0, 1.0, 1.0)
 # direction to the centre, half width and height (tangents), radiance, tint
 _SOFTBOXES = (
-    ((-0.75, 0.85, 0.75), (0.42, 0.42), 13.0, _WARM),  # key
-    ((1.0, 0.45, 0.35), (0.30, 0.55), 4.5, _COOL),  # fill
-    ((0.35, 0.55, -1.0), (0.75, 0.16), 9.0, _WHITE),  # rim
-    ((0.0, 1.0, 0.05), (0.6, 0.25), 3.0, _WHITE),  # overhead strip
+    ((-0.75, 0.85, 0.75), (0.42, 0.42), 6.5, _WARM),  # key
+    ((1.0, 0.45, 0.35), (0.30, 0.55), 1.6, _COOL),  # fill
+    ((0.35, 0.55, -1.0), (0.75, 0.16), 5.0, _WHITE),  # rim
+    ((0.0, 1.0, 0.05), (0.6, 0.25), 1.0, _WHITE),  # overhead strip
 )
 
 
@@ -30,8 +30,8 @@ def studio(width: int = 512, height: int = 256) -> np.ndarray:
     """Radiance (height, width, 3) of the default studio: sky gradient, floor glow, softboxes."""
     d = directions(width, height)
     up = d[..., 1:2]
-    sky = 0.42 + 0.38 * np.clip(up, 0, 1) ** 0.7
-    floor = 0.16 + 0.26 * np.exp(3.0 * np.minimum(up, 0))
+    sky = 0.26 + 0.22 * np.clip(up, 0, 1) ** 0.7
+    floor = 0.10 + 0.16 * np.exp(3.0 * np.minimum(up, 0))
     tone = np.where(up > 0, sky * np.array([0.93, 0.97, 1.0]), floor * np.array([1.0, 0.97, 0.93]))
     image = tone.copy()
     for centre, half, radiance, tint in _SOFTBOXES:

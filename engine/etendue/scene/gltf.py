@@ -18,6 +18,14 @@ from etendue.scene.mesh import Mesh, triangles_of, unit_rows
 from etendue.scene.scene import Light, Scene, Shape
 
 _MAX_DEPTH = 256
+_NEUTRAL = {  # clearer to look at than the white metal that the standard names
+    "name": "neutral",
+    "pbrMetallicRoughness": {
+        "baseColorFactor": (0.4, 0.4, 0.4, 1.0),
+        "metallicFactor": 0.0,
+        "roughnessFactor": 0.5,
+    },
+}
 
 
 @dataclass
@@ -162,7 +170,8 @@ def _surface(out: _Gathered, primitive: Mapping[str, Any], user: str) -> Importe
     index = primitive.get("material", -1)
     if index not in out.surfaces:
         if index == -1:
-            material: Mapping[str, Any] = {"name": "default"}
+            out.notes["a mesh without a material is shown in neutral grey"] = None
+            material: Mapping[str, Any] = _NEUTRAL
         else:
             material = out.file.item("materials", index, user)
         out.surfaces[index] = import_surface(out.file, material, index)
