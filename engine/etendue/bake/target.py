@@ -69,6 +69,7 @@ def produce(
     footprint = np.where(level > 0, 1.0 / side[:, 0], 0.0)
     lanes = np.repeat(np.arange(count), pairs)
     rng = mi.PCG32(size=count * pairs, initstate=seed * 1_000_003 + index)
+    dr.eval(rng)  # a literal state would make every batch a new kernel
     wi = _upper(mi, rng)
     p = ShadingPoint(
         uv=mi.Point2f(*_columns(uv[lanes])),
