@@ -49,7 +49,7 @@ def cross(w: Any, ax: Any, ay: Any, eta: Any, u1: Any, u2: Any) -> Crossing:
     delta = is_delta(eta)
     return Crossing(
         dr.select(delta, -w, l),
-        dr.select(delta, dr.select(w.z > 0, 1.0, 0.0), dr.select(ok, (1.0 - f) * masking(l, ax, ay), 0.0)),
+        dr.select(delta, 1.0, dr.select(ok, (1.0 - f) * masking(l, ax, ay), 0.0)),
         dr.select(delta, 1.0, 1.0 - f),
         dr.select(delta, 1.0, lobe.pdf),
         dr.select(delta, 1.0, lobe.reverse),

@@ -207,7 +207,8 @@ def _scatter_interface(
     mq = dr.select(reflect, 1.0 / heuristic(dr.maximum(q_down, TINY)), mq_up)
     d = layer.to_shading(dr.select(up, flip(l), l))
     goes_up = up ^ reflect
-    ok = (w.z > 0.0) & ((l.z > 0.0) == reflect) & ((d.z > 0.0) == goes_up)
+    sided = (w.z > 0.0) & ((l.z > 0.0) == reflect)
+    ok = (delta | sided) & ((d.z > 0.0) == goes_up)
     ray.d = dr.select(here, d, ray.d)
     ray.beta = dr.select(here, beta * weight, ray.beta)
     ray.mq = dr.select(here, mq, ray.mq)
