@@ -9,8 +9,8 @@ from typing import Any
 
 from etendue.core.errors import InputError
 
-_XINCLUDE = "{http://www.w3.org/2001/XInclude}include"
 MAX_DOCUMENT_BYTES = 64 << 20
+MAX_DEPTH = 32  # of nested elements; a node's input in a node graph is at depth 4
 
 
 @dataclass(frozen=True)
@@ -83,22 +83,46 @@ def _checked_files(path: Path) -> list[Path]:
             raise InputError(
                 file, "is not a MaterialX document", got=f"<{root.tag}>", expected="<materialx>"
             )
+        if _depth(root) > MAX_DEPTH:
+            raise InputError(file, "is nested too deeply for a MaterialX document")
         done.append(file)
-        waiting += [file.parent / element.get("href", "") for element in root.iter(_XINCLUDE)]
+        # MaterialX goes by the prefixed name alone, so the namespace is not looked at.
+        includes = (e for e in root.iter() if str(e.tag).rpartition("}")[2] == "include")
+        waiting += [file.parent / element.get("href", "") for element in includes]
     return done
+
+
+def _depth(root: Any) -> int:
+    level, depth = [root], 0
+    while level and depth <= MAX_DEPTH:
+        level, depth = [child for element in level for child in element], depth + 1
+    return depth
 
 
 def _require_known_nodes(path: Path, document: Any) -> None:
     for element in document.traverseTree():
-        if element.getCategory() == "nodedef" or not _is_node(element):
+        if not _is_node(element) or element.getNodeDef() is not None:
             continue
-        if element.getNodeDef() is None:
+        subject, category = f"{path}: node '{element.getNamePath()}'", element.getCategory()
+        known = document.getMatchingNodeDefs(category)
+        known += document.getDataLibrary().getMatchingNodeDefs(category)
+        if not known:
             raise InputError(
-                f"{path}: node '{element.getNamePath()}'",
-                "is of an unknown kind or joins unknown types",
-                got=f"<{element.getCategory()}> of type {element.getType()}",
-                fix="Check the spelling and the types of its inputs",
+                subject, "is of an unknown kind", got=f"<{category}>", fix="Check the spelling"
             )
+        given = {i.getName(): i.getType() for i in element.getInputs()}
+        possible = {i.getName() for nodedef in known for i in nodedef.getActiveInputs()}
+        unknown = [name for name in given if name not in possible]
+        if unknown:
+            raise InputError(
+                subject, f"has no input '{unknown[0]}'", expected=", ".join(sorted(possible))
+            )
+        types = ", ".join(f"{name}: {kind}" for name, kind in given.items())
+        raise InputError(
+            subject,
+            f"has no variant of <{category}> with these types",
+            got=f"({types}) -> {element.getType()}",
+        )
 
 
 def _is_node(element: Any) -> bool:

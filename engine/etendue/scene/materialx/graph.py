@@ -68,6 +68,8 @@ class Evaluator:
             element = nodedef.getActiveInput(name) if nodedef is not None else None
             if element is None:
                 raise self._error(node, f"has no input '{name}'")
+            if element.getType() == "filename" and not element.getValueString():
+                raise self._error(node, f"names no image: its input '{name}' is empty")
         return self._element(element, scope)
 
     def has_input(self, node: Any, name: str) -> bool:

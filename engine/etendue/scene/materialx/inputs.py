@@ -9,7 +9,7 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.scene.material import LayerKind
-from etendue.scene.materialx.graph import Evaluator, Scope
+from etendue.scene.materialx.graph import COMPONENTS, Evaluator, Scope
 from etendue.scene.materialx.mixture import Lobe, constant
 
 Array = np.ndarray
@@ -27,6 +27,12 @@ class Inputs:
     def __getitem__(self, name: str) -> Array:
         """Evaluated input; NaN is an `InputError`, infinities become large numbers."""
         return self._checked(name, self.evaluator.input(self.node, name, self.scope))
+
+    def require_numbers(self) -> None:
+        """Evaluate every given input, so that a NaN is reported with the input it enters by."""
+        for element in self.node.getInputs():
+            if element.getType() in COMPONENTS:
+                self[element.getName()]
 
     def inner(self, name: str, output: str = "") -> Array:
         """A value that the library's own graph of this node computes on the way."""

@@ -41,6 +41,7 @@ def _shader(evaluator: Evaluator, node: Any, output: str, scope: Scope | None) -
     inputs = Inputs(evaluator, node, scope)
     category = node.getCategory()
     if category in MODELS:
+        inputs.require_numbers()
         return MODELS[category](inputs)
     if category == "mix":
         parts = [_input_shader(evaluator, node, name, scope) for name in ("fg", "bg")]
