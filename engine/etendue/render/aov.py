@@ -1,0 +1,155 @@
+"""Auxiliary images (AOVs) of the first surface that each pixel sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from etendue.bsdf.base import ShadingPoint
+from etendue.core.errors import InputError
+from etendue.render.path.camera_rays import (
+    Block,
+    Window,
+    passes,
+    pixel_cone,
+    primary_rays,
+    start_paths,
+)
+from etendue.render.path.dispatch import NONE, InlineTable
+from etendue.render.path.loop import uv_footprint
+
+CHANNELS = {"depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3}
+IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
+NAMES = (*CHANNELS, *IDS)
+
+
+def check_aovs(names: tuple[str, ...]) -> None:
+    """Raise `InputError` for a name that is not in `NAMES`."""
+    for name in names:
+        if name not in NAMES:
+            raise InputError("aov", "is unknown", got=name, expected=", ".join(NAMES))
+
+
+def render_aovs(
+    scene: Any,
+    table: InlineTable,
+    camera: Any,
+    window: Window,
+    names: tuple[str, ...],
+    spp: int,
+    seed: int,
+    pass_samples: int,
+) -> dict[str, np.ndarray]:
+    """Means over the pixel along the same primary rays that the path tracer takes.
+
+    `depth` is the distance along the ray from the near plane, `normal` the shading normal in world
+    space; where nothing is hit all are 0.
+    """
+    if not names:
+        return {}
+    size = sum(CHANNELS.get(name, 1) for name in names)
+    sums = np.zeros((window.width * window.height, size))
+    numbers = _number(scene)
+    for block in passes(window, spp, pass_samples):
+        x, y, rng = start_paths(window, block, seed)
+        ray, _ = primary_rays(camera, window, x, y, rng)
+        si = scene.ray_intersect(ray, mi.RayFlags.All, True, True)
+        planes: list[Any] = []
+        for name in names:
+            planes += _plane(name, si, table, camera, window, numbers)
+        dr.eval(planes)
+        where = slice(block.first, block.first + block.pixels)
+        for channel, (name, plane) in enumerate(zip(_spread(names), planes, strict=True)):
+            _accumulate(sums[where, channel], name, plane, block)
+    ids = [name in IDS for name in _spread(names)]
+    sums[:, ~np.array(ids)] /= spp
+    means = sums.reshape(window.height, window.width, size).astype(np.float32)
+    result, at = {}, 0
+    for name in names:
+        count = CHANNELS.get(name, 1)
+        if name in IDS:
+            result[name] = means[..., at]
+        else:
+            result[name] = means[..., at] if count == 1 else means[..., at : at + count]
+        at += count
+    return result
+
+
+def _spread(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names for _ in range(CHANNELS.get(name, 1))]
+
+
+def _accumulate(sums: np.ndarray, name: str, plane: Any, block: Block) -> None:
+    if name in IDS:
+        if block.sample == 0:
+            sums += plane.numpy().reshape(block.pixels, block.samples)[:, 0]
+        return
+    groups = dr.block_sum(plane, block.group).numpy().reshape(block.pixels, -1)
+    for group in range(groups.shape[1]):
+        sums += groups[:, group]
+
+
+def _plane(
+    name: str, si: Any, table: InlineTable, camera: Any, window: Window, numbers: _Numbers
+) -> list[Any]:
+    """The channels of one AOV, a Float per path."""
+    hit = si.is_valid()
+    if name == "depth":
+        return [dr.select(hit, si.t, 0.0)]
+    if name == "position":
+        return list(dr.select(hit, si.p, 0.0))
+    if name == "normal":
+        return list(dr.select(hit, si.sh_frame.n, 0.0))
+    if name == "uv":
+        return list(dr.select(hit, si.uv, 0.0))
+    if name == "albedo":
+        return list(dr.select(hit, _albedo(si, table, camera, window), 0.0))
+    return [numbers.of(name, si)]
+
+
+def _albedo(si: Any, table: InlineTable, camera: Any, window: Window) -> Any:
+    """Reflectance of the material: exact for diffuse ones, an estimate for the rest."""
+    hit, bsdf = si.is_valid(), si.bsdf()
+    number = table.lookup(bsdf, hit) if table else mi.UInt(NONE)
+    with table.detached():
+        albedo = mi.Color3f(bsdf.eval_diffuse_reflectance(si, hit & (number == NONE)))
+    if table:
+        wi = mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z))
+        footprint = uv_footprint(si, pixel_cone(camera, window))
+        albedo = table.albedo(number, ShadingPoint(mi.Point2f(si.uv), wi, footprint), albedo)
+    return albedo
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Buffers from the registry number of a shape to its place in the scene and its material's."""
+
+    shape: Any
+    material: Any
+
+    def of(self, name: str, si: Any) -> Any:
+        """The wanted number of the shape hit, as Float."""
+        table = self.material if name == "material_id" else self.shape
+        number = dr.reinterpret_array(mi.UInt, si.shape)
+        inside = si.is_valid() & (number < dr.width(table))
+        return dr.select(inside, dr.gather(mi.Float, table, number, inside), -1.0)
+
+
+def _number(scene: Any) -> _Numbers:
+    """Shapes in scene order; materials in the order in which shapes show them first."""
+    materials: list[Any] = []
+    rows = []
+    for place, shape in enumerate(scene.shapes()):
+        bsdf = shape.bsdf()
+        if all(bsdf is not other for other in materials):
+            materials.append(bsdf)
+        kind = next(k for k, other in enumerate(materials) if other is bsdf)
+        rows.append((int(dr.reinterpret_array(mi.UInt, mi.ShapePtr(shape))[0]), place, kind))
+    buffers = np.full((2, max((row[0] for row in rows), default=0) + 1), -1.0, np.float32)
+    for number, place, kind in rows:
+        buffers[:, number] = place, kind
+    return _Numbers(mi.Float(buffers[0]), mi.Float(buffers[1]))

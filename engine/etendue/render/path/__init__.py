@@ -1,0 +1,1 @@
+"""Path tracers: `drjit` (fast), `naive` (slow, readable, its oracle)."""

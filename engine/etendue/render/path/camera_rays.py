@@ -1,0 +1,140 @@
+"""Camera rays and random streams that depend only on (seed, pixel, sample)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from etendue.core.errors import InputError
+from etendue.render.path.loop import Cone
+
+GROUP = 16  # samples that are summed on the device; part of what makes results reproducible
+_STREAM = 0xDA3E39CB94B95BDB  # PCG32 increment shared by all paths; their states are hashes
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rectangle of the film's full picture that is rendered, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The paths of one pass: a run of the window's pixels, a run of samples of each."""
+
+    first: int
+    pixels: int
+    sample: int
+    samples: int
+    group: int  # samples per sum
+
+
+def passes(window: Window, spp: int, limit: int) -> Iterator[Block]:
+    """Cut pixels x samples into blocks of at most `limit` paths; samples advance slowest."""
+    pixels = window.width * window.height
+    for start, end in ((0, spp - spp % GROUP), (spp - spp % GROUP, spp)):
+        group = min(GROUP, end - start)
+        if group == 0:
+            continue
+        count = min(end - start, max(group, limit // pixels // group * group))
+        tile = min(pixels, max(1, limit // count))
+        for sample in range(start, end, count):
+            for first in range(0, pixels, tile):
+                yield Block(
+                    first, min(tile, pixels - first), sample, min(count, end - sample), group
+                )
+
+
+@contextmanager
+def full_film(sensor: Any, crop: tuple[int, int, int, int] | None) -> Iterator[Window]:
+    """The window to render while the sensor looks through its whole film.
+
+    Rays of a pixel then do not depend on the crop, not even by rounding. `crop` counts from the
+    upper left corner of what the film shows.
+    """
+    film = sensor.film()
+    size, at, shown = (
+        [int(v) for v in v2] for v2 in (film.size(), film.crop_offset(), film.crop_size())
+    )
+    x, y, width, height = crop or (0, 0, *shown)
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > shown[0] or y + height > shown[1]:
+        raise InputError(
+            "crop", "lies outside the picture", got=crop, expected=f"inside {shown[0]}x{shown[1]}"
+        )
+    cropped = shown != size
+    if cropped:
+        _set_crop(sensor, [0, 0], size)
+    try:
+        yield Window(at[0] + x, at[1] + y, width, height, size[0], size[1])
+    finally:
+        if cropped:
+            _set_crop(sensor, at, shown)
+
+
+def _set_crop(sensor: Any, offset: list[int], size: list[int]) -> None:
+    parameters = mi.traverse(sensor)
+    parameters["film.crop_offset"], parameters["film.crop_size"] = offset, size
+    parameters.update()
+
+
+def start_paths(window: Window, block: Block, seed: int) -> tuple[Any, Any, Any]:
+    """Pixel coordinates in the full picture and random stream of each path of a block."""
+    lane = dr.arange(mi.UInt, block.pixels * block.samples)
+    # opaque: the kernel does not depend on the numbers
+    samples = dr.opaque(mi.UInt, block.samples)
+    width = dr.opaque(mi.UInt, window.width)
+    quotient = lane // samples
+    pixel = quotient + dr.opaque(mi.UInt, block.first)
+    row = pixel // width
+    x = pixel - row * width + dr.opaque(mi.UInt, window.x)
+    y = row + dr.opaque(mi.UInt, window.y)
+    sample = lane - quotient * samples + dr.opaque(mi.UInt, block.sample)
+    number = y * dr.opaque(mi.UInt, window.full_width) + x
+    return x, y, random_streams(dr.opaque(mi.UInt, seed), number, sample)
+
+
+def random_streams(seed: Any, pixel: Any, sample: Any) -> Any:
+    """A PCG32 per path whose state hashes seed, pixel and sample number."""
+    a, b = mi.sample_tea_32(pixel, seed, 4)
+    state = mi.sample_tea_64(a ^ sample, b, 4)
+    rng = mi.PCG32(1)
+    rng.state, rng.inc = state, mi.UInt64(_STREAM | 1)
+    return rng
+
+
+def primary_rays(sensor: Any, window: Window, x: Any, y: Any, rng: Any) -> tuple[Any, Any]:
+    """Rays through uniformly drawn points of the pixels (x, y), and their weights."""
+    scale = mi.ScalarVector2f(1.0 / window.full_width, 1.0 / window.full_height)
+    at = mi.Point2f(mi.Float(x) + rng.next_float32(), mi.Float(y) + rng.next_float32()) * scale
+    aperture = mi.Point2f(0.5)
+    if sensor.needs_aperture_sample():
+        aperture = mi.Point2f(rng.next_float32(), rng.next_float32())
+    ray, weight = sensor.sample_ray(mi.Float(sensor.shutter_open()), mi.Float(0.5), at, aperture)
+    return ray, weight
+
+
+def pixel_cone(sensor: Any, window: Window) -> Cone:
+    """Width and spread of the cone through the pixel at the centre of the film."""
+    u = np.array([0.0, 1.0 / window.full_width, 0.0], np.float32) + 0.5
+    v = np.array([0.0, 0.0, 1.0 / window.full_height], np.float32) + 0.5
+    ray, _ = sensor.sample_ray(
+        mi.Float(sensor.shutter_open()), mi.Float(0.5), mi.Point2f(u, v), mi.Point2f(0.5)
+    )
+    o, d = np.array(ray.o).T.reshape(3, 3), np.array(ray.d).T.reshape(3, 3)
+    # side of the square with the area that the two steps span
+    width = math.sqrt(float(np.linalg.norm(np.cross(o[1] - o[0], o[2] - o[0]))))
+    spread = math.sqrt(float(np.linalg.norm(np.cross(d[1] - d[0], d[2] - d[0]))))
+    return Cone(dr.opaque(mi.Float, width), dr.opaque(mi.Float, spread))

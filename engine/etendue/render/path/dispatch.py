@@ -1,0 +1,193 @@
+"""Which inline material a surface has, and its evaluation in the integrator body.
+
+Mitsuba's virtual calls read the instance data of each lane with gathers, so a network inside one
+would fetch every weight per lane. Inline materials are therefore looked up by the registry number
+of the BSDF and evaluated one after the other under `dr.if_stmt`, where weights stay uniform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
+
+NONE = 0xFF  # number of Mitsuba's own BSDFs
+_SPARE = 64  # the table covers some registry numbers beyond the largest inline one
+
+
+@dataclass
+class Evaluation:
+    """What a path needs of a material at a vertex (a Dr.Jit PyTree)."""
+
+    value: Any  # Color3f, f |cos| towards the light
+    pdf: Any  # Float, density of that direction
+    wo: Any  # Vector3f, drawn direction
+    wo_pdf: Any  # Float
+    weight: Any  # Color3f, f |cos| / pdf of the drawn direction
+
+
+@dataclass
+class InlineTable:
+    """Inline materials of a scene and the map from BSDF registry numbers to them."""
+
+    materials: list[InlineBSDF] = field(default_factory=list)
+    plugins: list[Any] = field(default_factory=list)  # whose `.inline` only this table calls
+    numbers: Any = None  # UInt buffer: registry number -> material
+    everywhere: bool = False  # no shape has a BSDF of Mitsuba's
+
+    @classmethod
+    def from_scene(cls, scene: Any) -> InlineTable:
+        """Collect the materials of all shapes; `twosided` around one is looked through."""
+        bsdfs = [bsdf for bsdf in (shape.bsdf() for shape in scene.shapes()) if bsdf is not None]
+        owners: list[Any] = []
+        virtual: set[int] = set()
+        numbers: dict[int, int] = {}
+        for bsdf in bsdfs:
+            owner = _inline_owner(bsdf)
+            if owner is None:
+                virtual.update(id(inner) for inner in _nested(bsdf))
+                continue
+            if all(owner is not other for other in owners):
+                owners.append(owner)
+            index = next(k for k, other in enumerate(owners) if other is owner)
+            numbers[int(dr.reinterpret_array(mi.UInt, mi.BSDFPtr(bsdf))[0])] = index
+        if not owners:
+            return cls()
+        buffer = np.full(max(numbers) + _SPARE, NONE, np.uint32)
+        for number, index in numbers.items():
+            buffer[number] = index
+        table = cls(
+            [owner.inline for owner in owners],
+            [owner for owner in owners if id(owner) not in virtual],
+            mi.UInt(buffer),
+            all(_inline_owner(bsdf) is not None for bsdf in bsdfs),
+        )
+        dr.eval(table.numbers)
+        return table
+
+    def __bool__(self) -> bool:
+        """True when there is any inline material."""
+        return bool(self.materials)
+
+    def lookup(self, bsdf: Any, active: Any) -> Any:
+        """Material number of each lane, `NONE` for Mitsuba's own BSDFs."""
+        number = dr.reinterpret_array(mi.UInt, bsdf)
+        inside = active & (number < dr.width(self.numbers))
+        return dr.select(inside, dr.gather(mi.UInt, self.numbers, number, inside), NONE)
+
+    @contextmanager
+    def detached(self) -> Iterator[None]:
+        """While tracing: keep the plugins' own virtual methods from compiling the materials."""
+        kept = [plugin.inline for plugin in self.plugins]
+        for plugin in self.plugins:
+            plugin.inline = Nothing(plugin.inline.name)
+        try:
+            yield
+        finally:
+            for plugin, inline in zip(self.plugins, kept, strict=True):
+                plugin.inline = inline
+
+    def evaluate(
+        self, number: Any, p: ShadingPoint, wo: Any, u: Any, rng: Any, before: Evaluation
+    ) -> Evaluation:
+        """`eval_pdf_sample` of each lane's material, `before` where it has none; advances rng."""
+        result = before
+        for index, inline in enumerate(self.materials):
+
+            def run(
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, inline: Any = inline
+            ) -> tuple[Evaluation, Any]:
+                value, pdf, drawn = inline.eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
+                return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight), rng
+
+            def skip(
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any
+            ) -> tuple[Evaluation, Any]:
+                return result, rng
+
+            state = (result, p, wo, u, mi.PCG32(rng))
+            result, after = dr.if_stmt(state, number == index, run, skip)
+            rng.state, rng.inc = after.state, after.inc
+        return result
+
+    def albedo(self, number: Any, p: ShadingPoint, before: Any) -> Any:
+        """`InlineBSDF.albedo` of each lane's material, `before` where it has none."""
+        result = before
+        for index, inline in enumerate(self.materials):
+            result = dr.if_stmt(
+                (result, p),
+                number == index,
+                lambda result, p, inline=inline: mi.Color3f(inline.albedo(p, mi.Bool(True))),
+                lambda result, p: result,
+            )
+        return result
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """An `InlineBSDF` that is black."""
+
+    name: str
+
+    def eval(self, p: ShadingPoint, wo: Any, rng: Any, active: Any) -> Any:
+        """Zero."""
+        return mi.Color3f(0.0)
+
+    def pdf(self, p: ShadingPoint, wo: Any, active: Any) -> Any:
+        """Zero."""
+        return mi.Float(0.0)
+
+    def sample(self, p: ShadingPoint, u: Any, rng: Any, active: Any) -> BSDFSample:
+        """Fails always."""
+        return BSDFSample(mi.Vector3f(0.0, 0.0, 1.0), mi.Float(0.0), mi.Color3f(0.0))
+
+    def eval_pdf_sample(
+        self, p: ShadingPoint, wo: Any, u: Any, rng: Any, active: Any
+    ) -> tuple[Any, Any, BSDFSample]:
+        """All of the above."""
+        return mi.Color3f(0.0), mi.Float(0.0), self.sample(p, u, rng, active)
+
+    def albedo(self, p: ShadingPoint, active: Any) -> Any:
+        """Zero."""
+        return mi.Color3f(0.0)
+
+
+def _inline_owner(bsdf: Any) -> Any | None:
+    """The plugin object with `.inline` that a surface with this BSDF shows on both sides."""
+    if getattr(bsdf, "inline", None) is not None:
+        return bsdf
+    if bsdf.class_name() == "TwoSidedBRDF":
+        sides = _children(bsdf)
+        if sides and all(side is sides[0] for side in sides):
+            return _inline_owner(sides[0])
+    return None
+
+
+def _nested(bsdf: Any) -> list[Any]:
+    """All BSDFs inside a BSDF."""
+    found = []
+    for child in _children(bsdf):
+        found += [child, *_nested(child)]
+    return found
+
+
+def _children(bsdf: Any) -> list[Any]:
+    class Collect(mi.TraversalCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bsdfs: list[Any] = []
+
+        def put(self, name: str, value: Any, *rest: Any) -> None:
+            if isinstance(value, mi.BSDF):
+                self.bsdfs.append(value)
+
+    collect = Collect()
+    bsdf.traverse(collect)
+    return collect.bsdfs

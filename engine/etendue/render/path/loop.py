@@ -1,0 +1,226 @@
+"""The path tracing loop: one megakernel, materials inline where the scene has such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+
+from etendue.bsdf.base import ShadingPoint
+from etendue.render.path.dispatch import NONE, Evaluation, InlineTable
+
+STRATEGIES = ("mis", "light", "bsdf")
+RR_MAX = 0.95  # largest survival probability of Russian roulette
+SPREAD_PER_LOBE = 0.1  # radians of cone angle gained per 1 / sqrt(pdf) of a drawn direction
+
+
+@dataclass(frozen=True)
+class PathOptions:
+    """What to compute along a path."""
+
+    max_depth: int = 8  # path vertices, -1 = unlimited; 1 shows emitters only
+    rr_depth: int = 5  # Russian roulette from this many bounces on
+    strategy: str = "mis"  # how light is found: "mis", or "light" or "bsdf" sampling alone
+    hide_emitters: bool = False  # lights are not seen directly, only what they light
+
+
+@dataclass
+class Cone:
+    """Footprint of the path: a cone around each ray (a Dr.Jit PyTree)."""
+
+    width: Any  # Float, world units, at the ray's origin
+    spread: Any  # Float, radians
+
+
+@dataclass
+class PathState:
+    """Loop variables (a Dr.Jit PyTree)."""
+
+    ray: Any  # Ray3f
+    rng: Any  # PCG32
+    throughput: Any  # Color3f
+    radiance: Any  # Color3f, the result
+    previous: Any  # Point3f, the vertex that the ray leaves from
+    pdf: Any  # Float, 1/sr, of the ray's direction
+    delta: Any  # Bool, the direction has no density
+    eta: Any  # Float, product of the relative indices of refraction
+    depth: Any  # UInt, bounces so far
+    cone: Cone | None  # only when inline materials want footprints
+    active: Any  # Bool
+
+
+def trace_paths(
+    scene: Any, table: InlineTable, options: PathOptions, ray: Any, rng: Any, cone: Cone
+) -> Any:
+    """Radiance (Color3f) along each ray.
+
+    Next-event estimation and BSDF sampling are combined by the power heuristic (Veach 1995).
+    """
+    if options.hide_emitters:
+        ray = _past_emitters(scene, ray)
+    state = PathState(
+        ray=mi.Ray3f(ray),
+        rng=rng,
+        throughput=mi.Color3f(1.0),
+        radiance=mi.Color3f(0.0),
+        previous=mi.Point3f(0.0),
+        pdf=mi.Float(1.0),
+        delta=mi.Bool(True),
+        eta=mi.Float(1.0),
+        depth=mi.UInt(0),
+        cone=cone if table else None,
+        active=mi.Bool(True),
+    )
+    limit = options.max_depth if options.max_depth >= 0 else 0xFFFFFFFF
+    if limit == 0:
+        return dr.zeros(mi.Color3f, dr.width(ray))
+
+    def body(s: PathState) -> tuple[PathState]:
+        return (_bounce(scene, table, options, limit, s),)
+
+    with table.detached():
+        (state,) = dr.while_loop((state,), lambda s: s.active, body, label="path")
+    return state.radiance
+
+
+def _bounce(
+    scene: Any, table: InlineTable, options: PathOptions, limit: int, s: PathState
+) -> PathState:
+    """One segment: what the ray hits, light found there, the next ray."""
+    si = scene.ray_intersect(s.ray, mi.RayFlags.All, False, s.active)
+    radiance = s.radiance + s.throughput * _emission(scene, options, si, s)
+    active = s.active & si.is_valid() & (s.depth + 1 < limit)
+    bsdf = si.bsdf()
+
+    # towards a light
+    lit = active
+    if not table.everywhere:
+        lit = active & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Smooth)
+    u = mi.Point2f(s.rng.next_float32(), s.rng.next_float32())
+    ds, emitted = scene.sample_emitter_direction(si, u, True, lit)
+    lit &= ds.pdf != 0.0
+    u3 = mi.Point3f(s.rng.next_float32(), s.rng.next_float32(), s.rng.next_float32())
+    e, eta, delta = _material(table, si, bsdf, si.to_local(ds.d), u3, s, active)
+    if options.strategy == "mis":
+        weight = dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
+    else:
+        weight = mi.Float(1.0) if options.strategy == "light" else dr.select(ds.delta, 1.0, 0.0)
+    radiance += dr.select(lit, s.throughput * weight * e.value * emitted, 0.0)
+
+    # the next ray
+    throughput = s.throughput * e.weight
+    brightest = dr.max(throughput)
+    active &= brightest != 0.0
+    eta = s.eta * eta
+    survive = dr.minimum(brightest * eta * eta, RR_MAX)
+    roulette = s.depth + 1 >= options.rr_depth
+    active &= ~roulette | (s.rng.next_float32() < survive)
+    throughput = dr.select(roulette, throughput * dr.rcp(survive), throughput)
+    cone = None
+    if s.cone is not None:
+        grown = dr.select(delta, 0.0, SPREAD_PER_LOBE * dr.rsqrt(dr.maximum(e.wo_pdf, 1e-4)))
+        cone = Cone(s.cone.width + s.cone.spread * si.t, s.cone.spread + grown)
+    return PathState(
+        ray=si.spawn_ray(si.to_world(e.wo)),
+        rng=s.rng,
+        throughput=throughput,
+        radiance=radiance,
+        previous=mi.Point3f(si.p),
+        pdf=e.wo_pdf,
+        delta=delta,
+        eta=eta,
+        depth=s.depth + 1,
+        cone=cone,
+        active=active,
+    )
+
+
+def _past_emitters(scene: Any, ray: Any) -> Any:
+    """Rays that start behind the emitting shapes in front of them."""
+
+    def body(ray: Any, active: Any) -> tuple[Any, Any]:
+        si = scene.ray_intersect(ray, mi.RayFlags.Minimal, False, active)
+        active &= si.is_valid() & (si.shape.emitter() != None)  # noqa: E711
+        return dr.select(active, si.spawn_ray(ray.d), ray), active
+
+    start = (mi.Ray3f(ray), mi.Bool(True))
+    return dr.while_loop(start, lambda ray, active: active, body, label="hide emitters")[0]
+
+
+def _emission(scene: Any, options: PathOptions, si: Any, s: PathState) -> Any:
+    """Emission where the ray ends, weighed against having sampled that light directly."""
+    emitter = si.emitter(scene)
+    seen = s.active & (emitter != None)  # noqa: E711
+    if options.hide_emitters:
+        seen &= s.depth > 0
+    if options.strategy == "light":
+        seen &= s.delta
+    weight: Any = mi.Float(1.0)
+    if options.strategy == "mis":
+        reference = dr.zeros(mi.Interaction3f)
+        reference.p = s.previous
+        ds = mi.DirectionSample3f(scene, si, reference)
+        other = scene.pdf_emitter_direction(reference, ds, seen & ~s.delta)
+        weight = dr.select(s.delta, 1.0, mis_weight(s.pdf, other))
+    return weight * emitter.eval(si, seen)
+
+
+def _material(
+    table: InlineTable, si: Any, bsdf: Any, wo: Any, u: Any, s: PathState, active: Any
+) -> tuple[Evaluation, Any, Any]:
+    """Material at the vertex: evaluation, relative index, and whether the draw was a delta."""
+    width = dr.width(si.t)
+    number, virtual = mi.UInt(NONE), active
+    if table:
+        number = table.lookup(bsdf, active)
+        virtual = active & (number == NONE)
+    if table.everywhere:
+        e = Evaluation(
+            dr.zeros(mi.Color3f, width),
+            dr.zeros(mi.Float, width),
+            dr.zeros(mi.Vector3f, width),
+            dr.zeros(mi.Float, width),
+            dr.zeros(mi.Color3f, width),
+        )
+        eta, delta = mi.Float(1.0), mi.Bool(False)
+    else:
+        value, pdf, drawn, weight = bsdf.eval_pdf_sample(
+            mi.BSDFContext(), si, wo, u.x, mi.Point2f(u.y, u.z), virtual
+        )
+        e = Evaluation(value, pdf, mi.Vector3f(drawn.wo), drawn.pdf, weight)
+        eta = dr.select(virtual, drawn.eta, 1.0) if table else drawn.eta
+        delta = virtual & mi.has_flag(drawn.sampled_type, mi.BSDFFlags.Delta)
+    if table:
+        number = dr.select(active & (si.wi.z != 0.0), number, NONE)
+        side = dr.sign(si.wi.z)
+        p = ShadingPoint(
+            uv=mi.Point2f(si.uv),
+            wi=mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z)),
+            footprint=uv_footprint(si, s.cone),
+        )
+        up = mi.Vector3f(wo.x, wo.y, wo.z * side)
+        inline = number != NONE
+        e = table.evaluate(number, p, up, u, s.rng, e)
+        e.wo.z = dr.select(inline, e.wo.z * side, e.wo.z)
+    return e, eta, delta
+
+
+def uv_footprint(si: Any, cone: Cone | None) -> Any:
+    """Side of the uv square that has the area of the cone's section with the surface.
+
+    sqrt(w^2 / (|cos| |dp/du x dp/dv|)); a surface without uv derivatives gets 0.
+    """
+    if cone is None:
+        return mi.Float(0.0)
+    width = cone.width + cone.spread * si.t
+    density = dr.norm(dr.cross(si.dp_du, si.dp_dv))
+    area = density * dr.maximum(dr.abs(si.wi.z), 1e-3)
+    return dr.select(density > 0.0, width * dr.rsqrt(area), 0.0)
+
+
+def mis_weight(a: Any, b: Any) -> Any:
+    """Power heuristic a^2 / (a^2 + b^2) (Veach 1995), 0 where a is 0."""
+    a2 = a * a
+    return dr.select(a > 0.0, a2 / dr.fma(b, b, a2), 0.0)

@@ -1,0 +1,131 @@
+"""Inline materials: found in a scene, evaluated like Mitsuba's own, mixed with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from etendue.core.ztest import z_test
+
+RED, BLUE, GREY = (0.7, 0.2, 0.1), (0.1, 0.3, 0.8), (0.6, 0.6, 0.6)
+
+
+def diffuse(color: tuple[float, float, float]) -> dict[str, Any]:
+    """Mitsuba's diffuse BSDF."""
+    return {"type": "diffuse", "reflectance": {"type": "rgb", "value": list(color)}}
+
+
+def agree(film: Any, other: Any) -> None:
+    """Two films pass the z-test, and so do their means."""
+    result = z_test(film.rgb, other.rgb, film.variance(), other.variance())
+    assert result.passed and abs(result.mean_z) < 4, (result.fraction, result.mean_z)
+
+
+def test_inline_equals_mitsuba_diffuse(room: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    ours = room(inline_bsdf(RED), {"type": "twosided", "b": diffuse(GREY)})
+    theirs = room(diffuse(RED), {"type": "twosided", "b": diffuse(GREY)})
+    agree(render(ours, spp=256, seed=1), render(theirs, spp=256, seed=2))
+
+
+def test_several_inline_materials_beside_mitsuba(room: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    def ball(x: float, bsdf: Any) -> dict[str, Any]:
+        return {"type": "sphere", "center": [x, 0.4, 1.5], "radius": 0.4, "bsdf": bsdf}
+
+    glass = {"type": "dielectric"}
+    ours = room(
+        inline_bsdf(RED),
+        inline_bsdf(GREY),
+        a=ball(-1.2, inline_bsdf(BLUE)),
+        b=ball(0, glass),
+        c=ball(1.2, diffuse(RED)),
+    )
+    theirs = room(
+        diffuse(RED),
+        {"type": "twosided", "b": diffuse(GREY)},
+        a=ball(-1.2, diffuse(BLUE)),
+        b=ball(0, glass),
+        c=ball(1.2, diffuse(RED)),
+    )
+    agree(render(ours, spp=256, seed=1), render(theirs, spp=256, seed=2))
+
+
+def test_textured_inline_materials_and_a_given_table(room: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.dispatch import InlineTable
+    from etendue.render.path.drjit import render
+
+    ours = room(inline_bsdf(RED), inline_bsdf(GREY, other=BLUE))
+    for shape in ours.shapes():
+        assert shape.bsdf() is not None  # the lamp has Mitsuba's default
+    table = InlineTable.from_scene(ours)
+    assert len(table.materials) == 2 and not table.everywhere
+    film = render(ours, table, spp=16, seed=1)
+    assert np.isfinite(film.rgb).all() and film.invalid == 0
+
+
+def test_both_sides_are_shaded(mi: Any, camera: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    def panel(bsdf: Any, turned: bool) -> Any:
+        to_world = mi.ScalarTransform4f().rotate([0, 1, 0], 180.0 if turned else 0.0)
+        return mi.load_dict(
+            {
+                "type": "scene",
+                "sensor": camera((0, 0, 4), (0, 0, 0)),
+                "panel": {"type": "rectangle", "to_world": to_world, "bsdf": bsdf},
+                "sky": {"type": "constant"},
+            }
+        )
+
+    front = render(panel(inline_bsdf(RED), False), spp=64, seed=1)
+    back = render(panel(inline_bsdf(RED), True), spp=64, seed=2)
+    agree(front, back)
+    # through Mitsuba's wrapper it stays inline
+    from etendue.render.path.dispatch import InlineTable
+
+    wrapped = panel({"type": "twosided", "inner": inline_bsdf(RED)}, True)
+    table = InlineTable.from_scene(wrapped)
+    assert len(table.materials) == 1 and table.everywhere
+    agree(render(wrapped, table, spp=64, seed=3), back)
+    middle = front.rgb[20:28, 20:28].mean((0, 1))
+    np.testing.assert_allclose(middle, RED, rtol=0.02)
+
+
+def test_one_material_on_two_shapes_is_one(room: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.dispatch import InlineTable
+
+    shared = inline_bsdf(RED)
+    assert len(InlineTable.from_scene(room(shared, shared)).materials) == 1
+
+
+def test_tracing_leaves_the_plugin_whole(room: Any, inline_bsdf: Any, mitsuba_path: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    bsdf = inline_bsdf(RED)
+    scene = room(bsdf, {"type": "twosided", "b": diffuse(GREY)})
+    film = render(scene, spp=256, seed=5)
+    assert bsdf.inline.name == "lambert"
+    mean, variance = mitsuba_path(scene, 256)  # now through the virtual calls
+    result = z_test(film.rgb, mean, film.variance(), variance)
+    assert result.passed and abs(result.mean_z) < 4
+
+
+def test_nested_inline_material_goes_through_virtual_calls(room: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.dispatch import InlineTable
+    from etendue.render.path.drjit import render
+
+    def blend(a: Any, b: Any) -> dict[str, Any]:
+        return {"type": "blendbsdf", "weight": 0.5, "a": a, "b": b}
+
+    shared = inline_bsdf(BLUE)
+    floor = {"type": "twosided", "b": diffuse(GREY)}
+    small = {"type": "sphere", "center": [1.2, 0.4, 1.5], "radius": 0.4}
+    ours = room(blend(shared, diffuse(RED)), floor, small={**small, "bsdf": shared})
+    table = InlineTable.from_scene(ours)
+    assert len(table.materials) == 1 and table.plugins == []
+    theirs = room(blend(diffuse(BLUE), diffuse(RED)), floor, small={**small, "bsdf": diffuse(BLUE)})
+    agree(render(ours, table, spp=256, seed=1), render(theirs, spp=256, seed=2))
