@@ -16,7 +16,7 @@ from .diffuse import eon, lambert
 from .layered_events import Ray, at_base, at_interface, at_top, in_medium
 from .layered_params import LayerValues, ParameterFetch, StackValues, select_values
 from .layered_sampling import Mixture, mixture
-from .layered_walk import MAX_EVENTS, ROULETTE_GAIN, ROULETTE_MAX, Slots, enter, exit_chain
+from .layered_walk import MAX_EVENTS, ROULETTE_FREE, ROULETTE_GAIN, ROULETTE_MAX, Slots, enter, exit_chain
 from .sheen import Sheen
 
 
@@ -260,7 +260,8 @@ def walk(slots: Slots, wi: Any, wos: list[Any], rng: Any, active: Any) -> list[A
 def roulette(ray: Ray, rng: Any) -> None:
     """End weak walks without bias."""
     ray.events += 1
-    survive = dr.clip(ROULETTE_GAIN * dr.max(ray.beta), 0.0, ROULETTE_MAX)
+    most = dr.select(ray.events <= ROULETTE_FREE, 1.0, ROULETTE_MAX)
+    survive = dr.clip(ROULETTE_GAIN * dr.max(ray.beta), 0.0, most)
     ray.active &= (rng.next_float32() < survive) & (ray.events < MAX_EVENTS)
     ray.beta = ray.beta / dr.maximum(survive, 1e-12)
 

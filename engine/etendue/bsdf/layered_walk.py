@@ -33,6 +33,7 @@ EXPONENT = 2  # b: 1 is the balance heuristic, 2 the power heuristic
 TINY = 1e-15  # keeps squared densities normal numbers
 MAX_EVENTS = 4096  # never reached: Russian roulette has ended every walk long before
 ROULETTE_MAX = 0.97
+ROULETTE_FREE = 8  # events before bright walks are ended as well
 ROULETTE_GAIN = 3.0  # survival probability per unit of throughput
 
 
