@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BIBLIOGRAPHY = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
 KEYS = re.findall(r"^@\w+\{([^,\s]+),", BIBLIOGRAPHY, re.MULTILINE)
-NAME = r"[A-ZÀ-Þ][\w'’-]+"
+NAME = r"[A-ZÀ-ÞĀ-Ž][\w'’-]+"
 # "Guo et al. 2018", "Guo, Hašan and Zhao 2018", "Henyey and Greenstein 1941", "Heitz 2014"
 CITATION = re.compile(
     rf"\b({NAME})(?:,? et al\.|(?:, {NAME})*,? (?:and|&) {NAME})?,? \(?((?:19|20)\d\d)[a-z]?\b"
