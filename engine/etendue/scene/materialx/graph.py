@@ -68,8 +68,7 @@ class Evaluator:
             element = nodedef.getActiveInput(name) if nodedef is not None else None
             if element is None:
                 raise self._error(node, f"has no input '{name}'")
-            if element.getType() == "filename" and not element.getValueString():
-                raise self._error(node, f"names no image: its input '{name}' is empty")
+            self._require_file(node, element)
         return self._element(element, scope)
 
     def has_input(self, node: Any, name: str) -> bool:
@@ -164,7 +163,13 @@ class Evaluator:
             found = scope.nodedef.getActiveInput(name)
         if found is None:
             raise self._error(element, f"refers to an unknown interface input '{name}'")
+        if found.getParent().getCategory() == "nodedef":
+            self._require_file(scope.owner, found)
         return found, scope.outer
+
+    def _require_file(self, node: Any, default: Any) -> None:
+        if default.getType() == "filename" and not default.getValueString():
+            raise self._error(node, f"names no image: its input '{default.getName()}' is empty")
 
     def _constant(self, element: Any) -> Any:
         kind = element.getType()
