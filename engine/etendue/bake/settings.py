@@ -23,11 +23,11 @@ class BakeSettings:
     seed: int = 0
     texels: int = 2048  # texels per step
     pairs: int = 8  # direction pairs per texel
-    walks: int = 4  # reference walks averaged per pair
-    reuse: int = 2  # how often a pool of reference samples is visited
+    walks: int = 16  # reference walks averaged per pair
+    reuse: int = 4  # how often a pool of reference samples is visited
     pool: int = 8  # steps' worth of samples produced by one reference launch
     encoder_share: float = 0.4  # part of the steps in which an encoder produces the latents
-    lr: float = 3e-3
+    lr: float = 1e-2
     lr_latent: float = 1e-2
     lr_end: float = 0.02  # final learning rate as a fraction
 

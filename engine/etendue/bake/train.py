@@ -35,6 +35,7 @@ from etendue.bsdf.neural_numpy import LATENTS
 from etendue.bsdf.pyramid import level_offsets
 
 Progress = Callable[[int, int, float], None]
+EPSILON = 0.01  # values well below this are dark enough to be anything
 
 
 @dataclass
@@ -53,8 +54,13 @@ class BakeStoppedError(Exception):
 
 
 def loss_evaluator(value: Tensor, target: Tensor) -> Tensor:
-    """Mean of (y - t)^2 / (sg(y) + eps)^2: unbiased for a noisy target t."""
-    return ((value - target) / (value.detach() + 0.02)).square().clamp(max=400).mean()
+    """Mean of (y - t)^2 / ((sg(y) + eps)(t + eps)), symmetric in log(y / t).
+
+    Dividing by y^2 forgives overestimates; dividing by t^2, or taking logarithms, biases a noisy
+    target low. The remaining bias is removed by `export` with one factor per colour.
+    """
+    scale = (value.detach() + EPSILON) * (target + EPSILON)
+    return ((value - target).square() / scale).clamp(max=400).mean()
 
 
 def loss_sampler(log_q: Tensor, batch: Batch) -> Tensor:
