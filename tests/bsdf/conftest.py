@@ -188,9 +188,7 @@ def surface(
     passed = np.where(bent[:, 2] < 0, 1 / (1 + shadow(bent, layer)), 0)[:, None]
     back = rng.random(n) < f
     tints = np.where(back[:, None], layer.reflect_tint, layer.transmit_tint)
-    return np.where(back[:, None], mirror, bent), np.where(
-        back[:, None], reflected, passed
-    ) * tints
+    return np.where(back[:, None], mirror, bent), np.where(back[:, None], reflected, passed) * tints
 
 
 def forward_walk(
@@ -265,9 +263,7 @@ def _turn(d: np.ndarray, g: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Henyey-Greenstein by inversion, azimuth in any frame around `d`."""
     u = 2 * rng.random(len(d)) - 1
     safe = np.where(np.abs(g) < 1e-4, 1.0, g)
-    c = np.where(
-        np.abs(g) < 1e-4, u, (1 + g * g - ((1 - g * g) / (1 + g * u)) ** 2) / (2 * safe)
-    )
+    c = np.where(np.abs(g) < 1e-4, u, (1 + g * g - ((1 - g * g) / (1 + g * u)) ** 2) / (2 * safe))
     a = np.where((np.abs(d[:, 0]) > 0.7)[:, None], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0])
     x = np.cross(a, d)
     x /= np.linalg.norm(x, axis=1, keepdims=True)

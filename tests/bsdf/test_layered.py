@@ -176,9 +176,7 @@ def test_white_furnace(
 
 
 @pytest.mark.parametrize("base", [LayerKind.DIFFUSE, LayerKind.CONDUCTOR])
-def test_identity_interfaces_change_nothing(
-    base: LayerKind, probe: Any, polar: Callable
-) -> None:
+def test_identity_interfaces_change_nothing(base: LayerKind, probe: Any, polar: Callable) -> None:
     """Matched interfaces of any roughness over a base are exactly that base."""
     opaque = Layer(base, alpha=(0.1, 0.3), f0=(0.9, 0.6, 0.3), normal=(0.1, 0.2), roughness=0.5)
     matched = Layer(LayerKind.DIELECTRIC, alpha=(0.4, 0.2), eta=1.0, normal=(-0.2, 0.1))
@@ -234,9 +232,7 @@ def test_walks_average(stacks: dict, probe: Any, polar: Callable) -> None:
     assert many.var() < one.var() / 10
 
 
-def test_joint_call_equals_single_calls(
-    mi: Any, stacks: dict, probe: Any, polar: Callable
-) -> None:
+def test_joint_call_equals_single_calls(mi: Any, stacks: dict, probe: Any, polar: Callable) -> None:
     """`eval_pdf_sample` has the pdf and direction of the single calls and the same means."""
     bsdf, n = Layered(stacks["two media on metal"]), 1 << 17
     wi, target = polar(0.6, 0.0), polar(0.8, 3.0)

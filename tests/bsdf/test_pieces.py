@@ -109,9 +109,7 @@ def test_dielectric_equals_roughdielectric(
     la, lb = smith(a, alpha), smith(mirror.numpy(), alpha)
     correlated = (1 + la) * (1 + lb) / (1 + la + lb)
     theirs = plugin.eval(ctx, si, mi.Vector3f(mirror.x, mirror.y, mirror.z * side)).numpy()[0]
-    np.testing.assert_allclose(
-        (f * lobe.value).numpy(), theirs * correlated, rtol=5e-3, atol=1e-5
-    )
+    np.testing.assert_allclose((f * lobe.value).numpy(), theirs * correlated, rtol=5e-3, atol=1e-5)
 
     u = np.random.default_rng(5).random((2, 4096)).astype(np.float32)
     m = sample_visible_normal(w, *alpha, mi.Float(u[0]), mi.Float(u[1]))

@@ -11,10 +11,16 @@ from .ggx import reflection, reflection_weight, sample_visible_normal
 
 
 def conductor(
-    w: Any, l: Any, ax: Any, ay: Any, f0: Any, f82: Any, f90: Any  # noqa: E741
+    w: Any,
+    o: Any,
+    ax: Any,
+    ay: Any,
+    f0: Any,
+    f82: Any,
+    f90: Any,
 ) -> tuple[Any, Any]:
-    """f cos(l) and the density of `sample_conductor` at `l`."""
-    lobe = reflection(w, l, ax, ay)
+    """f cos(o) and the density of `sample_conductor` at `o`."""
+    lobe = reflection(w, o, ax, ay)
     return fresnel_f82(lobe.cos_m, f0, f82, f90) * lobe.value, lobe.pdf
 
 
@@ -24,6 +30,6 @@ def sample_conductor(
     """Direction, weight f cos / pdf, and pdf."""
     m = sample_visible_normal(w, ax, ay, u1, u2)
     cos_m = dr.maximum(dr.dot(w, m), 0.0)
-    l = dr.normalize(2.0 * cos_m * m - w)  # noqa: E741
-    weight = fresnel_f82(cos_m, f0, f82, f90) * reflection_weight(w, l, ax, ay)
-    return l, weight, reflection(w, l, ax, ay).pdf
+    o = dr.normalize(2.0 * cos_m * m - w)
+    weight = fresnel_f82(cos_m, f0, f82, f90) * reflection_weight(w, o, ax, ay)
+    return o, weight, reflection(w, o, ax, ay).pdf

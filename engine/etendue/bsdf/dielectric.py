@@ -24,10 +24,10 @@ DELTA_ETA = 5e-3  # an interface whose index differs from 1 by less passes light
 
 @dataclass
 class Crossing:
-    """A drawn refraction `l` (below), its weight for a chosen refraction, and both densities."""
+    """A drawn refraction `o` (below), its weight for a chosen refraction, and both densities."""
 
-    l: Any  # noqa: E741
-    weight: Any  # (1 - F) G1(l), or 1 through a matched interface
+    o: Any
+    weight: Any  # (1 - F) G1(o), or 1 through a matched interface
     transmitted: Any  # 1 - F at the facet
     pdf: Any
     reverse: Any
@@ -43,29 +43,29 @@ def cross(w: Any, ax: Any, ay: Any, eta: Any, u1: Any, u2: Any) -> Crossing:
     m = sample_visible_normal(w, ax, ay, u1, u2)
     cos_m = dr.maximum(dr.dot(w, m), 0.0)
     f, cos_t = fresnel_dielectric(cos_m, eta)
-    l = refract(w, m, cos_m, cos_t, eta)  # noqa: E741
-    lobe = sampled_refraction(w, l, m, cos_t, ax, ay, eta)
-    ok = (w.z > 0.0) & (l.z < 0.0) & (cos_t > 0.0)
+    o = refract(w, m, cos_m, cos_t, eta)
+    lobe = sampled_refraction(w, o, m, cos_t, ax, ay, eta)
+    ok = (w.z > 0.0) & (o.z < 0.0) & (cos_t > 0.0)
     delta = is_delta(eta)
     return Crossing(
-        dr.select(delta, -w, l),
-        dr.select(delta, 1.0, dr.select(ok, (1.0 - f) * masking(l, ax, ay), 0.0)),
+        dr.select(delta, -w, o),
+        dr.select(delta, 1.0, dr.select(ok, (1.0 - f) * masking(o, ax, ay), 0.0)),
         dr.select(delta, 1.0, 1.0 - f),
         dr.select(delta, 1.0, lobe.pdf),
         dr.select(delta, 1.0, lobe.reverse),
     )
 
 
-def reflect_lobe(w: Any, l: Any, ax: Any, ay: Any, eta: Any) -> tuple[Any, Lobe]:  # noqa: E741
+def reflect_lobe(w: Any, o: Any, ax: Any, ay: Any, eta: Any) -> tuple[Any, Lobe]:
     """Fresnel reflectance at the half vector (0 for a matched interface) and the lobe."""
-    lobe = reflection(w, l, ax, ay)
+    lobe = reflection(w, o, ax, ay)
     f, _ = fresnel_dielectric(lobe.cos_m, eta)
     return dr.select(is_delta(eta), 0.0, f), lobe
 
 
-def refract_lobe(w: Any, l: Any, ax: Any, ay: Any, eta: Any) -> tuple[Any, Lobe]:  # noqa: E741
+def refract_lobe(w: Any, o: Any, ax: Any, ay: Any, eta: Any) -> tuple[Any, Lobe]:
     """Transmittance 1 - F at the half vector (0 for a matched interface) and the lobe."""
-    lobe = refraction(w, l, ax, ay, eta)
+    lobe = refraction(w, o, ax, ay, eta)
     f, _ = fresnel_dielectric(dr.maximum(lobe.cos_m, 0.0), eta)
     return dr.select(is_delta(eta), 0.0, 1.0 - f), lobe
 
@@ -75,5 +75,5 @@ def mirror(w: Any, ax: Any, ay: Any, eta: Any, u1: Any, u2: Any) -> tuple[Any, A
     m = sample_visible_normal(w, ax, ay, u1, u2)
     cos_m = dr.maximum(dr.dot(w, m), 0.0)
     f, _ = fresnel_dielectric(cos_m, eta)
-    l = dr.normalize(2.0 * cos_m * m - w)  # noqa: E741
-    return l, dr.select(is_delta(eta), 0.0, f), reflection_weight(w, l, ax, ay)
+    o = dr.normalize(2.0 * cos_m * m - w)
+    return o, dr.select(is_delta(eta), 0.0, f), reflection_weight(w, o, ax, ay)

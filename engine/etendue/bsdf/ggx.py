@@ -1,8 +1,8 @@
 """GGX microfacets: distribution, visible-normal sampling, reflection and refraction kernels.
 
 All directions are in the interface's own frame and `w.z > 0` is the side that light is traced from.
-Shadowing-masking is height-correlated for reflection, 1 / (1 + L(w) + L(l)), and separable for
-refraction, 1 / ((1 + L(w)) (1 + L(l))), where the two sides of the surface are independent
+Shadowing-masking is height-correlated for reflection, 1 / (1 + L(w) + L(o)), and separable for
+refraction, 1 / ((1 + L(w)) (1 + L(o))), where the two sides of the surface are independent
 (Heitz 2014, "Understanding the masking-shadowing function in microfacet-based BRDFs").
 """
 
@@ -43,82 +43,96 @@ def sample_visible_normal(w: Any, ax: Any, ay: Any, u1: Any, u2: Any) -> Any:
 
 @dataclass
 class Lobe:
-    """Value and densities of one microfacet event from `w` towards `l`, without Fresnel factor."""
+    """Value and densities of one microfacet event from `w` towards `o`, without Fresnel factor."""
 
     cos_m: Any  # w . m > 0, where Fresnel is to be evaluated
-    value: Any  # f |cos l| / Fresnel factor
-    pdf: Any  # density of l given w when this event has been chosen
-    reverse: Any  # density of w given l when this event has been chosen
+    value: Any  # f |cos o| / Fresnel factor
+    pdf: Any  # density of o given w when this event has been chosen
+    reverse: Any  # density of w given o when this event has been chosen
 
 
-def reflection(w: Any, l: Any, ax: Any, ay: Any) -> Lobe:  # noqa: E741
-    """Reflection: value D G l.z / (4 w.z l.z) and pdf D / (2 (wz + s(w))).
+def reflection(w: Any, o: Any, ax: Any, ay: Any) -> Lobe:
+    """Reflection: value D G o.z / (4 w.z o.z) and pdf D / (2 (wz + s(w))).
 
     Walter et al. 2007, Eq. (20), with the sampling of Heitz 2018.
     """
-    m = dr.normalize(w + l)
+    m = dr.normalize(w + o)
     d = ndf(m, ax, ay)
-    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
-    ok = (w.z > 0.0) & (l.z > 0.0)
-    value = d * l.z / (2.0 * dr.maximum(s_w * l.z + s_l * w.z, 1e-20))
+    s_w, s_o = stretched_length(w, ax, ay), stretched_length(o, ax, ay)
+    ok = (w.z > 0.0) & (o.z > 0.0)
+    value = d * o.z / (2.0 * dr.maximum(s_w * o.z + s_o * w.z, 1e-20))
     pdf = d / (2.0 * (w.z + s_w))
-    reverse = d / (2.0 * (l.z + s_l))
+    reverse = d / (2.0 * (o.z + s_o))
     return Lobe(
         dr.dot(w, m), dr.select(ok, value, 0.0), dr.select(ok, pdf, 0.0), dr.select(ok, reverse, 0)
     )
 
 
-def reflection_pdf(w: Any, l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
-    """Density of reflecting `w` (above its horizon) into `l`, whichever side `l` is on."""
-    m = dr.normalize(w + l)
+def reflection_pdf(w: Any, o: Any, ax: Any, ay: Any) -> Any:
+    """Density of reflecting `w` (above its horizon) into `o`, whichever side `o` is on."""
+    m = dr.normalize(w + o)
     return ndf(m, ax, ay) / (2.0 * (w.z + stretched_length(w, ax, ay)))
 
 
-def reflection_weight(w: Any, l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
-    """value / pdf = G(w, l) / G1(w) after sampling the visible normals of `w`."""
-    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
-    weight = (w.z + s_w) * l.z / dr.maximum(s_w * l.z + s_l * w.z, 1e-20)
-    return dr.select(l.z > 0.0, weight, 0.0)
+def reflection_weight(w: Any, o: Any, ax: Any, ay: Any) -> Any:
+    """value / pdf = G(w, o) / G1(w) after sampling the visible normals of `w`."""
+    s_w, s_o = stretched_length(w, ax, ay), stretched_length(o, ax, ay)
+    weight = (w.z + s_w) * o.z / dr.maximum(s_w * o.z + s_o * w.z, 1e-20)
+    return dr.select(o.z > 0.0, weight, 0.0)
 
 
-def masking(l: Any, ax: Any, ay: Any) -> Any:  # noqa: E741
-    """G1(l) = 2 |lz| / (|lz| + s(l)); value / pdf of refraction into `l`."""
-    z = dr.abs(l.z)
-    return 2.0 * z / (z + stretched_length(l, ax, ay))
+def masking(o: Any, ax: Any, ay: Any) -> Any:
+    """G1(o) = 2 |lz| / (|lz| + s(o)); value / pdf of refraction into `o`."""
+    z = dr.abs(o.z)
+    return 2.0 * z / (z + stretched_length(o, ax, ay))
 
 
-def refraction(w: Any, l: Any, ax: Any, ay: Any, eta: Any) -> Lobe:  # noqa: E741
-    """Refraction of basic radiance, `eta` = n(l side) / n(w side), `l.z < 0`.
+def refraction(w: Any, o: Any, ax: Any, ay: Any, eta: Any) -> Lobe:
+    """Refraction of basic radiance, `eta` = n(o side) / n(w side), `o.z < 0`.
 
-    pdf = D_w(m) eta^2 |l.m| / (w.m + eta l.m)^2,  value = G1(l) pdf.
-    Walter et al. 2007, Eqs. (17, 21). Differs from Eq. (21) by the factor (n_l / n_w)^2, that is
+    pdf = D_w(m) eta^2 |o.m| / (w.m + eta o.m)^2,  value = G1(o) pdf.
+    Walter et al. 2007, Eqs. (17, 21). Differs from Eq. (21) by the factor (n_o / n_w)^2, that is
     radiance is divided by the squared index, and the factor cancels for light that leaves the
     stack through the side it entered.
     """
-    h = -(w + eta * l)
+    h = -(w + eta * o)
     h = dr.normalize(dr.select(h.z < 0.0, -h, h))
-    cos_w, cos_l = dr.dot(w, h), -dr.dot(l, h)
-    ok = (w.z > 0.0) & (l.z < 0.0) & (cos_w > 0.0) & (cos_l > 0.0)
-    return _refraction(w, l, h, cos_w, cos_l, ax, ay, eta, ok)
+    cos_w, cos_o = dr.dot(w, h), -dr.dot(o, h)
+    ok = (w.z > 0.0) & (o.z < 0.0) & (cos_w > 0.0) & (cos_o > 0.0)
+    return _refraction(w, o, h, cos_w, cos_o, ax, ay, eta, ok)
 
 
 def sampled_refraction(
-    w: Any, l: Any, m: Any, cos_t: Any, ax: Any, ay: Any, eta: Any  # noqa: E741
+    w: Any,
+    o: Any,
+    m: Any,
+    cos_t: Any,
+    ax: Any,
+    ay: Any,
+    eta: Any,
 ) -> Lobe:
-    """`refraction` where the microfacet normal is known because `l` was drawn through it."""
+    """`refraction` where the microfacet normal is known because `o` was drawn through it."""
     cos_w = dr.dot(w, m)
-    return _refraction(w, l, m, cos_w, cos_t, ax, ay, eta, (cos_t > 0.0) & (l.z < 0.0))
+    return _refraction(w, o, m, cos_w, cos_t, ax, ay, eta, (cos_t > 0.0) & (o.z < 0.0))
 
 
 def _refraction(
-    w: Any, l: Any, m: Any, cos_w: Any, cos_l: Any, ax: Any, ay: Any, eta: Any, ok: Any  # noqa: E741
+    w: Any,
+    o: Any,
+    m: Any,
+    cos_w: Any,
+    cos_o: Any,
+    ax: Any,
+    ay: Any,
+    eta: Any,
+    ok: Any,
 ) -> Lobe:
-    s_w, s_l = stretched_length(w, ax, ay), stretched_length(l, ax, ay)
-    root = cos_w - eta * cos_l
-    common = 2.0 * ndf(m, ax, ay) * cos_w * cos_l / dr.maximum(root * root, 1e-20)
+    s_w, s_o = stretched_length(w, ax, ay), stretched_length(o, ax, ay)
+    root = cos_w - eta * cos_o
+    common = 2.0 * ndf(m, ax, ay) * cos_w * cos_o / dr.maximum(root * root, 1e-20)
     pdf = dr.select(ok, common * eta * eta / (w.z + s_w), 0.0)
-    reverse = dr.select(ok, common / (s_l - l.z), 0.0)
-    value = pdf * 2.0 * dr.maximum(-l.z, 0.0) / (s_l - l.z)
+    reverse = dr.select(ok, common / (s_o - o.z), 0.0)
+    value = pdf * 2.0 * dr.maximum(-o.z, 0.0) / (s_o - o.z)
     return Lobe(cos_w, value, pdf, reverse)
 
 

@@ -12,11 +12,19 @@ from ..scene.material import LayeredMaterial, LayerKind
 from .base import BSDFSample, ShadingPoint
 from .conductor import conductor
 from .dielectric import reflect_lobe
-from .diffuse import eon, lambert
+from .diffuse import eon
 from .layered_events import Ray, at_base, at_interface, at_top, in_medium
 from .layered_params import LayerValues, ParameterFetch, StackValues, select_values
 from .layered_sampling import Mixture, mixture
-from .layered_walk import MAX_EVENTS, ROULETTE_FREE, ROULETTE_GAIN, ROULETTE_MAX, Slots, enter, exit_chain
+from .layered_walk import (
+    MAX_EVENTS,
+    ROULETTE_FREE,
+    ROULETTE_GAIN,
+    ROULETTE_MAX,
+    Slots,
+    enter,
+    exit_chain,
+)
 from .sheen import Sheen
 
 
@@ -97,8 +105,7 @@ class Layered:
             totals = [total / self.walks for total in totals]
         lit = active & (p.wi.z > 0.0)
         return [
-            dr.select(lit & (wo.z > 0.0), total, 0.0)
-            for wo, total in zip(wos, totals, strict=True)
+            dr.select(lit & (wo.z > 0.0), total, 0.0) for wo, total in zip(wos, totals, strict=True)
         ]
 
     def _one(
@@ -187,12 +194,12 @@ def top_value(kind: LayerKind, v: LayerValues, wi: Any, wo: Any) -> Any:
     """Closed-form f cos of the first surface."""
     if kind == LayerKind.BLACK:
         return mi.Color3f(0.0)
-    w, l = v.to_local(wi), v.to_local(wo)  # noqa: E741
+    w, o = v.to_local(wi), v.to_local(wo)
     if kind == LayerKind.CONDUCTOR:
-        return conductor(w, l, v.ax, v.ay, v.f0, v.f82, v.f90)[0]
+        return conductor(w, o, v.ax, v.ay, v.f0, v.f82, v.f90)[0]
     if kind == LayerKind.DIFFUSE:
-        return eon(w, l, v.albedo, v.roughness)
-    f, lobe = reflect_lobe(w, l, v.ax, v.ay, v.eta)
+        return eon(w, o, v.albedo, v.roughness)
+    f, lobe = reflect_lobe(w, o, v.ax, v.ay, v.eta)
     return v.reflect_tint * (f * lobe.value)
 
 

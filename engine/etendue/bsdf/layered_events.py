@@ -48,15 +48,15 @@ class Ray:
     events: Any
 
 
-def base_value(slots: Slots, w: Any, l: Any) -> tuple[Any, Any]:  # noqa: E741
-    """f cos(l) of the opaque base and the density of `sample_base`, in the base's frame."""
+def base_value(slots: Slots, w: Any, o: Any) -> tuple[Any, Any]:
+    """f cos(o) of the opaque base and the density of `sample_base`, in the base's frame."""
     b = slots.base
     value, pdf = mi.Color3f(0.0), mi.Float(0.0)
     if slots.conductor is not False:
-        value, pdf = conductor(w, l, b.ax, b.ay, b.f0, b.f82, b.f90)
+        value, pdf = conductor(w, o, b.ax, b.ay, b.f0, b.f82, b.f90)
     if slots.conductor is not True:
-        matte = eon(w, l, b.albedo, b.roughness) if slots.rough else lambert(w, l, b.albedo)
-        matte_pdf = dr.select(w.z > 0.0, dr.inv_pi * dr.maximum(l.z, 0.0), 0.0)
+        matte = eon(w, o, b.albedo, b.roughness) if slots.rough else lambert(w, o, b.albedo)
+        matte_pdf = dr.select(w.z > 0.0, dr.inv_pi * dr.maximum(o.z, 0.0), 0.0)
         value = dr.select(slots.conductor, value, matte)
         pdf = dr.select(slots.conductor, pdf, matte_pdf)
     return dr.select(slots.black, 0.0, value), pdf
@@ -65,9 +65,9 @@ def base_value(slots: Slots, w: Any, l: Any) -> tuple[Any, Any]:  # noqa: E741
 def sample_base(slots: Slots, w: Any, u1: Any, u2: Any) -> tuple[Any, Any, Any]:
     """Direction, weight and density in the base's frame."""
     b = slots.base
-    l, weight, pdf = w, mi.Color3f(0.0), mi.Float(0.0)  # noqa: E741
+    o, weight, pdf = w, mi.Color3f(0.0), mi.Float(0.0)
     if slots.conductor is not False:
-        l, weight, pdf = sample_conductor(w, b.ax, b.ay, b.f0, b.f82, b.f90, u1, u2)  # noqa: E741
+        o, weight, pdf = sample_conductor(w, b.ax, b.ay, b.f0, b.f82, b.f90, u1, u2)
     if slots.conductor is not True:
         m = mi.warp.square_to_cosine_hemisphere(mi.Point2f(u1, u2))
         m_pdf = dr.inv_pi * m.z
@@ -75,10 +75,10 @@ def sample_base(slots: Slots, w: Any, u1: Any, u2: Any) -> tuple[Any, Any, Any]:
             m_weight = eon(w, m, b.albedo, b.roughness) / dr.maximum(m_pdf, 1e-12)
         else:
             m_weight = b.albedo
-        l = dr.select(slots.conductor, l, m)  # noqa: E741
+        o = dr.select(slots.conductor, o, m)
         weight = dr.select(slots.conductor, weight, m_weight)
         pdf = dr.select(slots.conductor, pdf, m_pdf)
-    return l, dr.select(slots.black, 0.0, weight), pdf
+    return o, dr.select(slots.black, 0.0, weight), pdf
 
 
 def at_base(
@@ -97,9 +97,9 @@ def at_base(
         weight = e.weight * transmittance(slab, e.direction.z, any(slots.scattering))
         found = beta * value * weight / (1.0 + heuristic(q) * e.ratio)
         outs[i] = outs[i] + dr.select(here, found, 0.0)
-    l, weight, q = sample_base(slots, w, rng.next_float32(), rng.next_float32())  # noqa: E741
-    d = base.to_shading(l)
-    ok = (w.z > 0.0) & (l.z > 0.0) & (d.z > 0.0) & (q > 0.0)
+    o, weight, q = sample_base(slots, w, rng.next_float32(), rng.next_float32())
+    d = base.to_shading(o)
+    ok = (w.z > 0.0) & (o.z > 0.0) & (d.z > 0.0) & (q > 0.0)
     ray.d = dr.select(here, d, ray.d)
     ray.beta = dr.select(here, beta * weight, ray.beta)
     ray.mq = dr.select(here, 1.0 / heuristic(dr.maximum(q, TINY)), ray.mq)
@@ -108,9 +108,7 @@ def at_base(
     ray.active &= ~here | (ok & (dr.max(ray.beta) > 0.0))
 
 
-def at_top(
-    slots: Slots, ray: Ray, here: Any, wos: list[Any], outs: list[Any], rng: Any
-) -> None:
+def at_top(slots: Slots, ray: Ray, here: Any, wos: list[Any], outs: list[Any], rng: Any) -> None:
     """Stacks of one interface: connect through it to `wo`, then reflect back down."""
     top = slots.interfaces[0]
     beta = ray.beta
@@ -121,8 +119,8 @@ def at_top(
         outs[i] = outs[i] + dr.select(here, found, 0.0)
     w = flip(top.to_local(-ray.d))
     u1, u2 = rng.next_float32(), rng.next_float32()
-    l, f, weight = mirror(w, top.ax, top.ay, 1.0 / top.eta, u1, u2)  # noqa: E741
-    d = top.to_shading(flip(l))
+    o, f, weight = mirror(w, top.ax, top.ay, 1.0 / top.eta, u1, u2)
+    d = top.to_shading(flip(o))
     ok = (w.z > 0.0) & (d.z < 0.0)
     ray.d = dr.select(here, d, ray.d)
     ray.beta = dr.select(here, beta * top.reflect_tint * (f * weight), ray.beta)
@@ -132,13 +130,18 @@ def at_top(
 
 
 def connect_interface(
-    layer: LayerValues, w: Any, l: Any, up: Any, mq: Any, ratio: Any  # noqa: E741
+    layer: LayerValues,
+    w: Any,
+    o: Any,
+    up: Any,
+    mq: Any,
+    ratio: Any,
 ) -> Any:
     """MIS-weighted f cos: reflection for rays from above, refraction for rays from below."""
     eta = dr.select(up, 1.0 / layer.eta, layer.eta)
-    f, r = reflect_lobe(w, l, layer.ax, layer.ay, eta)
+    f, r = reflect_lobe(w, o, layer.ax, layer.ay, eta)
     reflected = f * r.value / (1.0 + heuristic(f * r.pdf) * ratio)
-    t, s = refract_lobe(w, l, layer.ax, layer.ay, eta)
+    t, s = refract_lobe(w, o, layer.ax, layer.ay, eta)
     refracted = t * s.value / (1.0 + heuristic(s.reverse) * mq + heuristic(t * s.pdf) * ratio)
     return dr.select(up, layer.transmit_tint * refracted, layer.reflect_tint * reflected)
 
@@ -163,9 +166,9 @@ def at_interface(
     top = ray.k == 0
     for i, (wo, chain) in enumerate(zip(wos, chains, strict=True)):
         e = pick(dr.maximum(ray.k, 1) - 1, chain)
-        l = layer.to_local(dr.select(top, wo, e.direction))  # noqa: E741
-        l = dr.select(up, flip(l), l)  # noqa: E741
-        found = connect_interface(layer, w, l, up, ray.mq, dr.select(top, 0.0, e.ratio))
+        o = layer.to_local(dr.select(top, wo, e.direction))
+        o = dr.select(up, flip(o), o)
+        found = connect_interface(layer, w, o, up, ray.mq, dr.select(top, 0.0, e.ratio))
         through = e.weight * transmittance(above, e.direction.z, any(slots.scattering))
         found = beta * found * dr.select(top, 1.0, through)
         outs[i] = outs[i] + dr.select(here, found, 0.0)
@@ -192,12 +195,10 @@ def _scatter_interface(
     reflect = closed | (rng.next_float32() < f)
     mirrored = dr.normalize(2.0 * cos_m * m - w)
     bent = dr.select(delta, -w, refract(w, m, cos_m, cos_t, eta))
-    l = dr.select(reflect, mirrored, bent)  # noqa: E741
+    o = dr.select(reflect, mirrored, bent)
     r_weight = reflection_weight(w, mirrored, ax, ay) * dr.select(closed, f, 1.0)
     t_weight = dr.select(delta, 1.0, masking(bent, ax, ay))
-    weight = dr.select(
-        reflect, layer.reflect_tint * r_weight, layer.transmit_tint * t_weight
-    )
+    weight = dr.select(reflect, layer.reflect_tint * r_weight, layer.transmit_tint * t_weight)
     s = sampled_refraction(w, bent, m, cos_t, ax, ay, eta)
     p = dr.select(delta, 1.0, s.reverse)
     q_up = dr.select(delta, 1.0, (1.0 - f) * s.pdf)
@@ -205,9 +206,9 @@ def _scatter_interface(
     mq_up = (matched(layer.eta) + heuristic(p) * ray.mq) / heuristic(dr.maximum(q_up, TINY))
     mq_up = dr.minimum(mq_up, 1.0 / heuristic(TINY))
     mq = dr.select(reflect, 1.0 / heuristic(dr.maximum(q_down, TINY)), mq_up)
-    d = layer.to_shading(dr.select(up, flip(l), l))
+    d = layer.to_shading(dr.select(up, flip(o), o))
     goes_up = up ^ reflect
-    sided = (w.z > 0.0) & ((l.z > 0.0) == reflect)
+    sided = (w.z > 0.0) & ((o.z > 0.0) == reflect)
     ok = (delta | sided) & ((d.z > 0.0) == goes_up)
     ray.d = dr.select(here, d, ray.d)
     ray.beta = dr.select(here, beta * weight, ray.beta)
@@ -217,9 +218,7 @@ def _scatter_interface(
     ray.active &= ~here | (ok & (dr.max(ray.beta) > 0.0))
 
 
-def in_medium(
-    slots: Slots, ray: Ray, chains: list[list[Exit]], outs: list[Any], rng: Any
-) -> Any:
+def in_medium(slots: Slots, ray: Ray, chains: list[list[Exit]], outs: list[Any], rng: Any) -> Any:
     """Fly through the slab; where the ray scatters, connect and turn. Returns who scattered."""
     down = ray.d.z < 0.0
     j = dr.select(down, ray.k - 1, ray.k)

@@ -122,7 +122,9 @@ class ParameterFetch:
         """Whether parameters depend on uv."""
         return self.data is not None
 
-    def __call__(self, uv: Any, wi: Any, active: Any) -> tuple[list[LayerValues], list[StackValues]]:
+    def __call__(
+        self, uv: Any, wi: Any, active: Any
+    ) -> tuple[list[LayerValues], list[StackValues]]:
         """Parameters of all layers and stacks at `uv`, normals made visible from `wi`."""
         channels = self.lookup(uv, active) if self.textured else []
 

@@ -1,4 +1,4 @@
-"""Importance sampling of layered materials: one GGX lobe per interface and metal, and a cosine lobe.
+"""Importance sampling of layered materials: GGX lobes of interfaces and metals, a cosine lobe.
 
 Lobes below rough interfaces are seen through refraction. For a chain of indices with product
 eta and slopes of variance alpha^2, a facet below looks eta times as steep, and entering and leaving
@@ -52,8 +52,8 @@ class Mixture:
         for lobe in self.lobes:
             frame = lobe.frame()
             w = wi if frame is None else frame.to_local(wi)
-            l = wo if frame is None else frame.to_local(wo)  # noqa: E741
-            total = total + lobe.weight * reflection_pdf(w, l, lobe.ax, lobe.ay)
+            o = wo if frame is None else frame.to_local(wo)
+            total = total + lobe.weight * reflection_pdf(w, o, lobe.ax, lobe.ay)
         return dr.select(wo.z > 0.0, total, 0.0)
 
     def sample(self, wi: Any, u: Any) -> Any:
@@ -76,9 +76,9 @@ class Mixture:
             chosen = lobe
         w = wi if frame is None else frame.to_local(wi)
         m = sample_visible_normal(w, ax, ay, u.y, u.z)
-        l = dr.normalize(2.0 * dr.dot(w, m) * m - w)  # noqa: E741
-        l = l if frame is None else frame.to_world(l)  # noqa: E741
-        return dr.select(u.x < self.cosine, wo, l)
+        o = dr.normalize(2.0 * dr.dot(w, m) * m - w)
+        o = o if frame is None else frame.to_world(o)
+        return dr.select(u.x < self.cosine, wo, o)
 
 
 def full_frame(lobe: GgxLobe) -> Any:

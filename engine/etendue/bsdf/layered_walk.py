@@ -82,15 +82,17 @@ def exit_chain(slots: Slots, wo: Any, rng: Any) -> list[Exit]:
     chain: list[Exit] = []
     above, weight, ratio = wo, mi.Color3f(1.0), mi.Float(0.0)
     for i, layer in enumerate(slots.interfaces):
-        l = layer.to_local(above)  # noqa: E741
-        c = cross(l, layer.ax, layer.ay, layer.eta, rng.next_float32(), rng.next_float32())
-        below = -layer.to_shading(c.l)
+        o = layer.to_local(above)
+        c = cross(o, layer.ax, layer.ay, layer.eta, rng.next_float32(), rng.next_float32())
+        below = -layer.to_shading(c.o)
         ok = (c.weight > 0.0) & (below.z > 0.0) & (c.pdf > 0.0)
         if chain:
-            weight = weight * transmittance(slots.interfaces[i - 1], above.z, slots.scattering[i - 1])
+            weight = weight * transmittance(
+                slots.interfaces[i - 1], above.z, slots.scattering[i - 1]
+            )
             ratio = heuristic(c.transmitted * c.reverse) * chain[-1].ratio
-        # reciprocity of basic radiance: f(v, l) cos l = f(l, v) cos v (cos l / cos v) / eta^2
-        factor = c.weight * l.z / dr.maximum(-c.l.z * layer.eta * layer.eta, 1e-6)
+        # reciprocity of basic radiance: f(v, o) cos o = f(o, v) cos v (cos o / cos v) / eta^2
+        factor = c.weight * o.z / dr.maximum(-c.o.z * layer.eta * layer.eta, 1e-6)
         factor = dr.select(is_delta(layer.eta), 1.0, factor)
         weight = weight * layer.transmit_tint * dr.select(ok, factor, 0.0)
         weight = dr.select(i < slots.count, weight, 0.0)
@@ -117,18 +119,16 @@ def _is_record(x: Any) -> bool:
 def enter(slots: Slots, wi: Any, rng: Any) -> tuple[Any, Any]:
     """Refract `wi` through the top interface: travel direction in slab 0 and throughput."""
     top = slots.interfaces[0]
-    c = cross(
-        top.to_local(wi), top.ax, top.ay, top.eta, rng.next_float32(), rng.next_float32()
-    )
-    d = top.to_shading(c.l)
+    c = cross(top.to_local(wi), top.ax, top.ay, top.eta, rng.next_float32(), rng.next_float32())
+    d = top.to_shading(c.o)
     return d, top.transmit_tint * dr.select(d.z < 0.0, c.weight, 0.0)
 
 
 def leave_top(top: LayerValues, d: Any, wo: Any, mq: Any) -> Any:
     """Connection at the top interface of a ray that travels up along `d`: MIS-weighted f cos."""
     w = flip(top.to_local(-d))
-    l = flip(top.to_local(wo))  # noqa: E741
-    transmitted, lobe = refract_lobe(w, l, top.ax, top.ay, 1.0 / top.eta)
+    o = flip(top.to_local(wo))
+    transmitted, lobe = refract_lobe(w, o, top.ax, top.ay, 1.0 / top.eta)
     s = heuristic(lobe.reverse) * mq
     value = transmitted * lobe.value / (1.0 + s)
     return top.transmit_tint * dr.select(value > 0.0, value, 0.0)

@@ -81,8 +81,8 @@ def density(inline: InlineBSDF, si: Any, wo: Any, active: Any) -> Any:
     return dr.select(active, inline.pdf(p, wo, active), 0.0)
 
 
-def material_class() -> type:
-    """Plugin base class for the active variant: delegates every call to `self.inline`."""
+def plugin(name: str, load: Callable[[Any], InlineBSDF]) -> type:
+    """Plugin class for the active variant that delegates every call to `load(props)`."""
 
     class InlineMaterial(mi.BSDF):
         """A two-sided, spatially varying material."""
@@ -96,6 +96,7 @@ def material_class() -> type:
             flags = lobes | sides | mi.BSDFFlags.SpatiallyVarying
             self.m_components = [flags]
             self.m_flags = flags
+            self.inline = load(props)
 
         def sample(self, ctx: Any, si: Any, u1: Any, u2: Any, active: Any = True) -> Any:
             return sample(self.inline, si, u1, u2, active)
@@ -119,6 +120,7 @@ def material_class() -> type:
         def to_string(self) -> str:
             return f"{type(self).__name__}[{self.inline.name}]"
 
+    InlineMaterial.__name__ = name
     return InlineMaterial
 
 
@@ -137,17 +139,6 @@ def load_neural(props: Any) -> InlineBSDF:
     from .neural import NeuralBSDF
 
     return NeuralBSDF.load(resolve(props["filename"]))
-
-
-def plugin(name: str, load: Callable[[Any], InlineBSDF]) -> type:
-    """Plugin class that builds its inline material with `load(props)`."""
-    base = material_class()
-
-    def init(self: Any, props: Any) -> None:
-        base.__init__(self, props)
-        self.inline = load(props)
-
-    return type(name, (base,), {"__init__": init})
 
 
 def register(mitsuba: ModuleType) -> None:

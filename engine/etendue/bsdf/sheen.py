@@ -25,19 +25,19 @@ class Sheen:
         table = table / np.maximum(table.max(axis=1, keepdims=True), 1.0)
         self.table = mi.Float(table.astype(np.float32).reshape(-1))
 
-    def value(self, w: Any, l: Any, roughness: Any) -> Any:  # noqa: E741
-        """f cos(l)."""
-        m = dr.normalize(w + l)
+    def value(self, w: Any, o: Any, roughness: Any) -> Any:
+        """f cos(o)."""
+        m = dr.normalize(w + o)
         inverse = 1.0 / dr.maximum(roughness, ALPHA_MIN)
         sin2 = dr.maximum(1.0 - m.z * m.z, 1e-8)
         d = (2.0 + inverse) * dr.power(sin2, 0.5 * inverse) * (0.5 * dr.inv_pi)
-        ci, co = dr.maximum(w.z, 0.0), dr.maximum(l.z, 0.0)
+        ci, co = dr.maximum(w.z, 0.0), dr.maximum(o.z, 0.0)
         value = d * co / dr.maximum(4.0 * (ci + co - ci * co), 1e-6)
         row, t = _cell(roughness)
         scale = dr.lerp(
             dr.gather(mi.Float, self.scale, row), dr.gather(mi.Float, self.scale, row + 1), t
         )
-        return dr.select((w.z > 0.0) & (l.z > 0.0), value * scale, 0.0)
+        return dr.select((w.z > 0.0) & (o.z > 0.0), value * scale, 0.0)
 
     def albedo(self, mu: Any, roughness: Any) -> Any:
         """Directional albedo E(mu), bilinear in the table."""
