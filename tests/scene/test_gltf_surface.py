@@ -13,7 +13,8 @@ from etendue.core.color import srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.image import write_bytes_image
 from etendue.scene.gltf_file import GltfFile, read_gltf
-from etendue.scene.gltf_surface import ImportedSurface, import_surface, internal_reflectance
+from etendue.scene.gltf_rough import base_under_interface, internal_reflectance
+from etendue.scene.gltf_surface import ImportedSurface, import_surface
 from etendue.scene.gltf_texture import resample
 from etendue.scene.material import ALPHA_MIN, Channel, LayeredMaterial, LayerKind
 
@@ -51,17 +52,28 @@ def test_the_default_material_is_a_rough_white_metal() -> None:
     assert stack.weight == (1, 1, 1)
 
 
-def test_a_dielectric_states_the_colour_that_leaves_it() -> None:
-    pbr = {"metallicFactor": 0, "roughnessFactor": 0.5, "baseColorFactor": [0.5, 1, 0, 1]}
+def test_a_smooth_dielectric_gets_the_albedo_behind_its_colour() -> None:
+    pbr = {"metallicFactor": 0, "roughnessFactor": 0, "baseColorFactor": [0.5, 0.2, 0, 1]}
     material = surface({"pbrMetallicRoughness": pbr}).surface.material
     (stack,) = material.stacks
     top, base = (material.layers[i] for i in stack.layers)
     assert (top.kind, base.kind) == (LayerKind.DIELECTRIC, LayerKind.DIFFUSE)
-    assert top.alpha == (0.25, 0.25) and top.eta == 1.5
+    assert top.alpha == pytest.approx((ALPHA_MIN, ALPHA_MIN)) and top.eta == 1.5
     k = internal_reflectance(1.5)
     assert k == pytest.approx(0.596, abs=2e-3)
     rho = np.array([float(values(material, c)) for c in base.albedo])
-    np.testing.assert_allclose(rho * (1 - k) / (1 - k * rho), [0.5, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(rho * (1 - k) / (1 - k * rho), [0.5, 0.2, 0], atol=0.01)
+
+
+def test_rough_dielectrics_share_with_bare_diffuse_only_where_they_must() -> None:
+    color = np.array([0.1, 0.05, 0.02])
+    for roughness in (0.1, 0.4, 0.6):
+        assert base_under_interface(color, np.array(roughness**2), 1.5)[2] == 0
+    rho, bare, share = base_under_interface(np.array([0.9, 0.5, 0.1]), np.array(1.0), 1.5)
+    assert 0.5 < share < 1.0 and rho[0] == 1.0
+    assert bare.max() <= 0.98 and bare[0] > bare[1] > bare[2]
+    assert np.all(np.diff([base_under_interface(color, np.array(a), 1.5)[0][0]
+                           for a in (0.03, 0.2, 0.5)]) > 0)  # fmt: skip
 
 
 def test_metalness_and_coat_weights_sum_to_one() -> None:
@@ -80,8 +92,9 @@ def test_metalness_and_coat_weights_sum_to_one() -> None:
         ["clearcoat", "metal"],
         ["clearcoat", "specular", "diffuse"],
     ]
-    assert material.layers[0].alpha == pytest.approx((ALPHA_MIN, ALPHA_MIN))
-    assert material.layers[3].alpha == (0.25, 0.25)
+    layers = {layer.name: layer for layer in material.layers}
+    assert layers["metal"].alpha == pytest.approx((ALPHA_MIN, ALPHA_MIN))
+    assert layers["clearcoat"].alpha == (0.25, 0.25)
 
 
 def test_textures_become_channels_of_one_resolution(tmp_path: Path) -> None:

@@ -82,11 +82,14 @@ def _ignore(text: str) -> None:
 def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
     """(Mitsuba variant, back end); without a usable LLVM the scalar variant, and it is said."""
     from etendue.device.caps import FALLBACK_VARIANT, best_variant
+    from etendue.device.drjit import DEFAULT_VARIANT
 
+    if backend in ("drjit", "naive"):
+        return DEFAULT_VARIANT, backend  # an unusable LLVM is then an error that says so
     variant, reason = best_variant()
     if variant == FALLBACK_VARIANT:
         say(f"note: {reason}")
-        return variant, "mitsuba" if backend == "auto" else backend
+        return variant, "mitsuba"
     return variant, "drjit" if backend == "auto" else backend
 
 

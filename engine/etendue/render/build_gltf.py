@@ -78,11 +78,9 @@ def _bsdf(mi: Any, surface: Surface, state: ParsedState) -> Any:
             }
         )
     from etendue.bsdf.layered import Layered
-    from etendue.bsdf.plugin import material_class
+    from etendue.bsdf.plugin import plugin
 
-    bsdf = material_class()(mi.Properties())
-    bsdf.inline = Layered(surface.material)
-    return bsdf
+    return plugin("Imported", lambda _: Layered(surface.material))(mi.Properties())
 
 
 def _principled(mi: Any, surface: Surface) -> dict[str, Any]:

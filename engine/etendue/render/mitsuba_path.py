@@ -21,7 +21,8 @@ AOVS: Mapping[str, str] = {
     "normal": "sh_normal",
     "albedo": "albedo",
     "uv": "uv",
-    "shape": "shape_index",
+    "position": "position",
+    "shape_id": "shape_index",
 }
 PASS_SAMPLES = 1 << 22  # samples between two looks at the clock
 
@@ -57,7 +58,7 @@ def render(
 
     unknown = [name for name in aovs if name not in AOVS]
     if unknown:
-        raise InputError(f"--aov {unknown[0]}", "is not offered", expected=", ".join(AOVS))
+        raise InputError("aov", "is unknown", got=unknown[0], expected=", ".join(AOVS))
     integrator: dict[str, Any] = {"type": "path", "max_depth": max_depth}
     if aovs:
         wanted = ",".join(f"{name}:{AOVS[name]}" for name in aovs)
@@ -85,7 +86,7 @@ def render(
 
 
 def _split(image: np.ndarray, aovs: tuple[str, ...]) -> dict[str, np.ndarray]:
-    widths = {"depth": 1, "uv": 2, "shape": 1}
+    widths = {"depth": 1, "uv": 2, "shape_id": 1}
     extra = sum(widths.get(name, 3) for name in aovs)
     start = image.shape[2] - extra
     parts = {"rgb": image[..., :3]}

@@ -3,9 +3,8 @@
     f = metallic f_metal + (1 - metallic) f_dielectric,  each under a clear coat of its own
 
 The metal is a GGX conductor with f0 = baseColor; the dielectric is a GGX interface (eta 1.5) over
-a diffuse base. glTF states the colour c that leaves the diffuse lobe, so the base under the
-interface gets rho with rho (1 - k) / (1 - k rho) = c, k the interface's internal diffuse
-reflectance (glTF 2.0, appendix B; Saunderson 1942).
+a diffuse base whose albedo makes the colour that leaves it glTF's (`gltf_rough`; glTF 2.0,
+appendix B).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.scene.gltf_file import GltfFile
+from etendue.scene.gltf_rough import base_under_interface
 from etendue.scene.gltf_texture import MAX_RESOLUTION, TextureReader, TextureUse, resample
 from etendue.scene.material import (
     ALPHA_MIN,
@@ -226,51 +226,68 @@ def _opacity(material: Mapping[str, Any], alpha: np.ndarray) -> np.ndarray | Non
     return None if np.all(alpha >= 1.0) else alpha
 
 
-def internal_reflectance(eta: float) -> float:
-    """Diffuse reflectance of a dielectric from inside: k = -1.4399 / eta^2 + 0.7099 / eta
-    + 0.6681 + 0.0636 eta (Egan and Hilgeman 1973), 0.597 for eta = 1.5.
-    """
-    return -1.4399 / eta**2 + 0.7099 / eta + 0.6681 + 0.0636 * eta
-
-
 def _layered(
     name: str, flat: Mapping[str, np.ndarray], extensions: Mapping[str, Any], inputs: _Inputs
 ) -> LayeredMaterial:
-    eta = float(extensions.get("KHR_materials_ior", {}).get("ior", 1.5))
-    eta = min(max(eta, 1.01), 3.0)
-    k = internal_reflectance(eta)
+    pack = _Packer(inputs.size)
+    eta = min(max(float(extensions.get("KHR_materials_ior", {}).get("ior", 1.5)), 1.01), 3.0)
+    alpha = np.maximum(flat["roughness"] ** 2, ALPHA_MIN)
+    rho, bare, share = base_under_interface(flat["base"], alpha, eta)
+    metallic, bare_share = flat["metallic"], share[..., 0]
+    parts = (
+        (("metal",), metallic),
+        (("specular", "diffuse"), (1.0 - metallic) * (1.0 - bare_share)),
+        (("bare",), (1.0 - metallic) * bare_share),
+    )
+    sheen = extensions.get("KHR_materials_sheen", {})
+    red, green, blue = (float(c) for c in sheen.get("sheenColorFactor", (0, 0, 0)))
+    sheen_roughness = max(float(sheen.get("sheenRoughnessFactor", 0.0)), 0.05)
+    made = _layers(flat, extensions, pack, eta, {"diffuse": rho, "bare": bare})
+    layers: list[Layer] = []
+    stacks = []
+    for coat, coverage in (((), 1.0 - flat["coat"]), (("clearcoat",), flat["coat"])):
+        for names, part in parts:
+            weight = np.asarray(coverage * part)
+            if not np.any(weight > 0):
+                continue
+            value = pack.scalar(f"weight{len(stacks)}", weight)
+            for layer in (made[n] for n in (*coat, *names)):
+                if layer not in layers:
+                    layers.append(layer)
+            indices = tuple(layers.index(made[n]) for n in (*coat, *names))
+            stacks.append(
+                Stack((value, value, value), indices, (red, green, blue), sheen_roughness)
+            )
+    texture = pack.texture()
+    digest = sha256(repr((layers, stacks)).encode() + texture.data.tobytes()).hexdigest()
+    notes = tuple(inputs.reader.notes)
+    return LayeredMaterial(name, tuple(layers), tuple(stacks), texture, notes, digest)
+
+
+def _layers(
+    flat: Mapping[str, np.ndarray],
+    extensions: Mapping[str, Any],
+    pack: _Packer,
+    eta: float,
+    albedos: Mapping[str, np.ndarray],
+) -> dict[str, Layer]:
+    """Every layer that a stack may use, by name."""
     specular = extensions.get("KHR_materials_specular", {})
     tint = np.asarray(specular.get("specularColorFactor", (1, 1, 1)), np.float32)
     tint = np.clip(tint * float(specular.get("specularFactor", 1.0)), 0.0, 1.0)
-    pack = _Packer(inputs.size)
-    base, metallic = flat["base"], flat["metallic"]
     normal = pack.vector("normal", flat["normal"], "xy")
     anisotropy = extensions.get("KHR_materials_anisotropy", {})
     alpha, tangent = _alpha(flat["roughness"], anisotropy, pack)
     coat_alpha = pack.scalar("coat_alpha", np.maximum(flat["coat_roughness"] ** 2, ALPHA_MIN))
-    layers = (
-        Layer(
-            LayerKind.CONDUCTOR,
-            "metal",
-            alpha=alpha,
-            normal=normal,
-            tangent=tangent,
-            f0=pack.vector("f0", base),
-        ),
+    lobe: dict[str, Any] = {"alpha": alpha, "normal": normal, "tangent": tangent}
+    layers = [
+        Layer(LayerKind.CONDUCTOR, "metal", **lobe, f0=pack.vector("f0", flat["base"])),
         Layer(
             LayerKind.DIELECTRIC,
             "specular",
-            alpha=alpha,
-            normal=normal,
-            tangent=tangent,
+            **lobe,
             eta=eta,
             reflect_tint=pack.vector("specular", tint),
-        ),
-        Layer(
-            LayerKind.DIFFUSE,
-            "diffuse",
-            normal=normal,
-            albedo=pack.vector("diffuse", base / (1 - k + k * base)),
         ),
         Layer(
             LayerKind.DIELECTRIC,
@@ -278,29 +295,12 @@ def _layered(
             alpha=(coat_alpha, coat_alpha),
             normal=pack.vector("coat_normal", flat["coat_normal"], "xy"),
         ),
-    )
-    sheen = extensions.get("KHR_materials_sheen", {})
-    sheen_color = tuple(float(c) for c in sheen.get("sheenColorFactor", (0, 0, 0)))
-    sheen_roughness = float(sheen.get("sheenRoughnessFactor", 0.0))
-    stacks = []
-    for coated, share in ((False, 1.0 - flat["coat"]), (True, flat["coat"])):
-        for indices, part in (((0,), metallic), ((1, 2), 1.0 - metallic)):
-            weight = np.asarray(share * part)
-            if not np.any(weight > 0):
-                continue
-            value = pack.scalar(f"weight{len(stacks)}", weight)
-            stacks.append(
-                Stack(
-                    (value, value, value),
-                    (3, *indices) if coated else indices,
-                    sheen_color=sheen_color,  # type: ignore[arg-type]
-                    sheen_roughness=max(sheen_roughness, 0.05),
-                )
-            )
-    texture = pack.texture()
-    digest = sha256(repr((layers, stacks)).encode() + texture.data.tobytes()).hexdigest()
-    notes = tuple(inputs.reader.notes)
-    return LayeredMaterial(name, layers, tuple(stacks), texture, notes, digest)
+    ]
+    layers += [
+        Layer(LayerKind.DIFFUSE, name, normal=normal, albedo=pack.vector(name, albedo))
+        for name, albedo in albedos.items()
+    ]
+    return {layer.name: layer for layer in layers}
 
 
 def _alpha(
