@@ -30,7 +30,7 @@ def test_missing_file_and_folder(documents: Any) -> None:
         (f"{OPEN}<materialx version='1.39'><a", "is not XML"),
         (f"{OPEN}<other/>", "got <other>, expected <materialx>"),
         (
-            f'{OPEN}<!DOCTYPE m [<!ENTITY a "x"><!ENTITY b "&a;&a;&a;">]><materialx>&b;</materialx>',
+            f'{OPEN}<!DOCTYPE m [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><materialx>&b;</materialx>',
             "entities, which are refused",
         ),
         (
@@ -68,7 +68,7 @@ def test_bomb_in_an_included_file(documents: Any) -> None:
     documents.save('<!DOCTYPE m [<!ENTITY a "x">]><materialx>&a;</materialx>', "bomb.mtlx")
     for space in ("http://www.w3.org/2001/XInclude", "http://example.org"):
         text = f'<materialx xmlns:xi="{space}"><xi:include href="bomb.mtlx"/></materialx>'
-        with pytest.raises(InputError, match="bomb.mtlx: declares"):
+        with pytest.raises(InputError, match=r"bomb\.mtlx: declares"):
             documents.load(text)
 
 
@@ -132,7 +132,7 @@ def _image_shader(documents: Any, node: Any, file: str) -> str:
 def test_missing_and_empty_image(documents: Any, node: Any) -> None:
     with pytest.raises(InputError, match=r"input 'picture/file': the image is missing.*gone\.png"):
         documents.load(_image_shader(documents, node, "gone.png"))
-    with pytest.raises(InputError, match="picture.*names no image"):
+    with pytest.raises(InputError, match=r"picture.*names no image"):
         documents.load(_image_shader(documents, node, ""))
 
 

@@ -23,7 +23,6 @@ from etendue.scene.material import LayerKind
 from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, diffuse
 from etendue.scene.materialx.mixture import (
     BLACK,
-    Lobe,
     Mixture,
     Term,
     constant,
@@ -56,10 +55,13 @@ def _settled(term: Term) -> Term:
     return replace(term, lobes=(*above, bottom.changed(albedo=albedo)))
 
 
-def _connected(inputs: Inputs, name: str) -> Mixture:
-    """Terms of the BSDF connected to an input; nothing connected reflects nothing."""
+def _connected(inputs: Inputs, name: str, over: bool = False) -> Mixture:
+    """Terms of the BSDF connected to an input; nothing connected reflects nothing.
+
+    `over`: something lies below it, so a generalised Schlick reflector is an interface.
+    """
     source = _source(inputs, name)
-    return _bsdf(inputs, *source) if source is not None else (Term(),)
+    return _bsdf(inputs, *source, over) if source is not None else (Term(),)
 
 
 def _source(inputs: Inputs, name: str) -> Any:
@@ -67,20 +69,22 @@ def _source(inputs: Inputs, name: str) -> Any:
     return None if socket is None else inputs.evaluator.source(socket, inputs.scope)
 
 
-def _bsdf(parent: Inputs, node: Any, output: str, scope: Any) -> Mixture:
+def _bsdf(parent: Inputs, node: Any, output: str, scope: Any, over: bool) -> Mixture:
     inputs = Inputs(parent.evaluator, node, scope)
     category = node.getCategory()
     with parent.evaluator.visiting(node, scope):
-        if category in _BSDFS:
-            return _BSDFS[category](inputs)
+        if category in _LOBES:
+            return _LOBES[category](inputs)
+        if category in _OPERATORS:
+            return _OPERATORS[category](inputs, over)
         inner = parent.evaluator.implementation(node, output, scope)
         if inner is not None:
-            return _bsdf(inputs, *inner)
+            return _bsdf(inputs, *inner, over)
     raise InputError(
         f"{parent.evaluator.path}: '{node.getNamePath()}'",
         "is a BSDF that this program does not model",
         got=f"<{category}>",
-        expected=", ".join(_BSDFS),
+        expected=", ".join((*_LOBES, *_OPERATORS)),
     )
 
 
@@ -155,39 +159,23 @@ def _conductor(p: Inputs) -> Mixture:
     return (Term(lobes=(lobe,)),)
 
 
-def _schlick(p: Inputs) -> Mixture:
-    """Alone a metal-like reflector; as the top of a `layer` an interface (see `_as_interface`)."""
+def _schlick(p: Inputs, over: bool) -> Mixture:
+    """Alone a metal-like reflector; with something below it an interface."""
     _thin_film(p)
-    if (p["exponent"] != 5.0).any():
-        p.note("exponent", "Schlick's 5 is used", off=5.0)
+    p.note("exponent", "Schlick's 5 is used", off=5.0)
     if _mode(p) == "T":
         return (Term(lobes=(BLACK,)),)
-    weight = p.unit("weight")
-    lobe = conductor(
-        p.node.getName(), p["roughness"], p.normal("normal"), p.tangent("tangent"),
-        weight * p.unit("color0"), p.unit("color82"), weight * p.unit("color90"),
-    )  # fmt: skip
+    name, alpha = p.node.getName(), p["roughness"]
+    normal, tangent = p.normal("normal"), p.tangent("tangent")
+    f0, weight = p.unit("color0"), p.unit("weight")
+    if over:
+        level = f0.max(axis=-1, keepdims=True)
+        tint = np.where(level > 0.0, f0 / np.maximum(level, 1e-9), 1.0)
+        eta = eta_of_f0(level)
+        return _covered(p, Term(lobes=(dielectric(name, alpha, normal, tangent, eta, tint=tint),)))
+    f90 = weight * p.unit("color90")
+    lobe = conductor(name, alpha, normal, tangent, weight * f0, p.unit("color82"), f90)
     return (Term(lobes=(lobe,)),)
-
-
-def _as_interface(terms: Mixture, schlick: set[str]) -> Mixture:
-    """Generalised Schlick reflectors (by name) as interfaces, since something lies below them."""
-    result = []
-    for term in terms:
-        if term.opaque and term.lobes[-1].name in schlick:
-            *above, last = term.lobes
-            term = replace(term, lobes=(*above, _interface_of(last)))
-        result.append(term)
-    return tuple(result)
-
-
-def _interface_of(lobe: Lobe) -> Lobe:
-    """Index from the largest component of f0; the others become a tint of the reflection."""
-    f0 = lobe.values["f0"]
-    level = f0.max(axis=-1, keepdims=True)
-    tint = np.where(level > 0.0, f0 / np.maximum(level, 1e-9), 1.0)
-    v = lobe.values
-    return dielectric(lobe.name, v["alpha"], v["normal"], v["tangent"], eta_of_f0(level), tint=tint)
 
 
 def _sheen(p: Inputs) -> Mixture:
@@ -195,31 +183,15 @@ def _sheen(p: Inputs) -> Mixture:
     return (Term(sheen_color=color, sheen_roughness=p.unit("roughness")),)
 
 
-def _layer(p: Inputs) -> Mixture:
-    top = _as_interface(_connected(p, "top"), _schlick_names(p, "top"))
+def _layer(p: Inputs, over: bool) -> Mixture:
+    top = _connected(p, "top", over=True)
     socket = p.node.getInput("base")
     if socket is not None and socket.getType() == "VDF":
         return _with_volume(p, top)
-    base = _connected(p, "base")
+    base = _connected(p, "base", over)
     if any(t.has_sheen for t in base) and any(t.lobes for t in top):
         p.remark("sheen below an interface: lies on top of the stack instead")
     return layered(top, base)
-
-
-def _schlick_names(p: Inputs, name: str) -> set[str]:
-    """Names of the generalised Schlick nodes that reach an input through mix, multiply and add."""
-    source = _source(p, name)
-    if source is None:
-        return set()
-    node, _, scope = source
-    inputs = Inputs(p.evaluator, node, scope)
-    category = node.getCategory()
-    if category == "generalized_schlick_bsdf":
-        return {node.getName()}
-    if category in ("mix", "add", "multiply"):
-        sockets = [s for s in node.getInputs() if s.getType() == "BSDF"]
-        return set().union(*(_schlick_names(inputs, s.getName()) for s in sockets))
-    return set()
 
 
 def _with_volume(p: Inputs, top: Mixture) -> Mixture:
@@ -249,32 +221,33 @@ def _with_volume(p: Inputs, top: Mixture) -> Mixture:
     )  # fmt: skip
 
 
-def _mix(p: Inputs) -> Mixture:
-    return mixed(_connected(p, "fg"), _connected(p, "bg"), p["mix"])
+def _mix(p: Inputs, over: bool) -> Mixture:
+    return mixed(_connected(p, "fg", over), _connected(p, "bg", over), p["mix"])
 
 
-def _add(p: Inputs) -> Mixture:
-    first, second = _connected(p, "in1"), _connected(p, "in2")
+def _add(p: Inputs, over: bool) -> Mixture:
+    first, second = _connected(p, "in1", over), _connected(p, "in2", over)
     if not any(t.opaque for t in first + second):
         p.remark("add of two see-through lobes: the first lies on the second instead")
         return layered(first, second)
-    visible = tuple(t for t in first + second if t.lobes or t.has_sheen)
-    return visible
+    return tuple(t for t in first + second if t.lobes or t.has_sheen)
 
 
-def _multiply(p: Inputs) -> Mixture:
-    return tinted(_connected(p, "in1"), p["in2"])
+def _multiply(p: Inputs, over: bool) -> Mixture:
+    return tinted(_connected(p, "in1", over), p["in2"])
 
 
-_BSDFS: dict[str, Callable[[Inputs], Mixture]] = {
+_LOBES: dict[str, Callable[[Inputs], Mixture]] = {
     "oren_nayar_diffuse_bsdf": _diffuse,
     "burley_diffuse_bsdf": _burley,
     "dielectric_bsdf": _dielectric,
     "conductor_bsdf": _conductor,
-    "generalized_schlick_bsdf": _schlick,
     "sheen_bsdf": _sheen,
     "subsurface_bsdf": _subsurface,
     "translucent_bsdf": _translucent,
+}
+_OPERATORS: dict[str, Callable[[Inputs, bool], Mixture]] = {
+    "generalized_schlick_bsdf": _schlick,
     "layer": _layer,
     "mix": _mix,
     "add": _add,
