@@ -48,16 +48,32 @@ def bilinear(data: np.ndarray, u: float, v: float) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 2, 3, 8, 11, 17])
 def test_lookup(mi: Any, channels: int) -> None:
     """Every channel of every packing equals the plain bilinear lookup, wrapping included."""
-    from etendue.bsdf.layered_params import ParameterFetch
+    from etendue.bsdf.texels import Texels
 
     rng = np.random.default_rng(channels)
     data = rng.random((3, 5, channels)).astype(np.float32)
-    fetch = ParameterFetch(textured(data, Layer(LayerKind.DIFFUSE)))
     uv = np.concatenate([rng.uniform(-2, 2, (64, 2)), [[0, 0], [1, 1], [0.1, 0.5]]])
-    found = fetch.lookup(mi.Point2f(uv.T.astype(np.float32)), mi.Bool(True))
+    found = Texels([data]).lookup(mi.Point2f(uv.T.astype(np.float32)), mi.Bool(True))
     expected = np.array([bilinear(data, u, v) for u, v in uv])
     for c in range(channels):
         np.testing.assert_allclose(found[c].numpy(), expected[:, c], atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 3), (1, 6), (1, 1)])
+def test_levels_keep_the_mean(mi: Any, shape: tuple[int, int]) -> None:
+    """The last level is one texel; for powers of two it is the mean, and levels can be read."""
+    from etendue.bsdf.texels import Texels, averaged_levels
+
+    data = np.random.default_rng(0).random((*shape, 3)).astype(np.float32)
+    levels = averaged_levels(data)
+    assert levels[-1].shape == (1, 1, 3)
+    if shape == (8, 8):
+        np.testing.assert_allclose(levels[-1][0, 0], data.mean((0, 1)), rtol=1e-5)
+    texels = Texels(levels)
+    for k, level in enumerate(levels):
+        found = texels.lookup(mi.Point2f(0.37, 0.81), mi.Bool(True), mi.UInt(k))
+        expected = bilinear(level, 0.37, 0.81)
+        np.testing.assert_allclose([c.numpy()[0] for c in found], expected, atol=1e-5)
 
 
 def test_footprint_averages(mi: Any, probe: Any, polar: Callable) -> None:

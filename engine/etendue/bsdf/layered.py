@@ -54,7 +54,7 @@ class Layered:
         return self._mixture(p, active).pdf(p.wi, wo)
 
     def sample(self, p: ShadingPoint, u: Any, rng: Any, active: Any) -> BSDFSample:
-        """Draw from the lobe mixture at the centre of the footprint."""
+        """Draw from the lobe mixture of the footprint's mean parameters."""
         lobes = self._mixture(p, active)
         wo, pdf = self._draw(lobes, p, u, active)
         return _finish(wo, pdf, self._estimate(p, [wo], rng, active & (pdf > 0.0))[0])
@@ -73,7 +73,7 @@ class Layered:
         return self._mixture(p, active).albedo
 
     def _mixture(self, p: ShadingPoint, active: Any) -> Mixture:
-        layers, stacks = self.fetch(p.uv, p.wi, active)
+        layers, stacks = self.fetch.around(p.uv, p.footprint, p.wi, active)
         return mixture(self.material, layers, stacks, p.wi)
 
     def _draw(self, lobes: Mixture, p: ShadingPoint, u: Any, active: Any) -> tuple[Any, Any]:
@@ -88,7 +88,7 @@ class Layered:
             if self.fetch.textured:
                 jitter = mi.Point2f(rng.next_float32() - 0.5, rng.next_float32() - 0.5)
                 uv = uv + p.footprint * jitter
-            return self._one(*self.fetch(uv, p.wi, active), p.wi, wos, rng, active)
+            return self._one(*self.fetch.at(uv, p.wi, active), p.wi, wos, rng, active)
 
         if self.walks == 1:
             totals = once(rng)

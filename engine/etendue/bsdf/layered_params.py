@@ -1,4 +1,4 @@
-"""Layer parameters at a shading point: constants, or bilinear lookups in one flat buffer."""
+"""Layer parameters at a shading point: constants, or texture lookups."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import mitsuba as mi
 import numpy as np
 
 from ..core.errors import InputError
-from ..scene.material import Channel, Layer, LayeredMaterial, LayerKind, Scalar
+from ..scene.material import ALPHA_MIN, Channel, Layer, LayeredMaterial, LayerKind, Scalar
+from .texels import Texels, averaged_levels
 
 HORIZON_MARGIN = 0.9  # see `visible_slopes`
+LARGE = 1e3  # bound of optical depths and weights
+SLOPE_MAX = 30.0  # 88 degrees
+ETA_MIN, ETA_MAX = 0.2, 5.0  # bounds of relative refractive indices
 
 
 @dataclass
@@ -57,8 +61,8 @@ def frame_of(slopes: Any, tangent: Any) -> Any:
     """Orthonormal frame with normal (sx, sy, 1)/|.| and s along the projected tangent."""
     n = dr.normalize(mi.Vector3f(slopes[0], slopes[1], 1.0))
     t = mi.Vector3f(tangent[0], tangent[1], 0.0)
-    t = t - n * dr.dot(n, t)
-    s = t * dr.rsqrt(dr.maximum(dr.squared_norm(t), 1e-12))
+    t = dr.select(dr.squared_norm(t) > 1e-6, t, mi.Vector3f(1.0, 0.0, 0.0))
+    s = dr.normalize(t - n * dr.dot(n, t))
     return mi.Frame3f(s, dr.cross(n, s), n)
 
 
@@ -103,36 +107,60 @@ def scalars_of(layer: Layer) -> list[Scalar]:
 
 
 class ParameterFetch:
-    """Looks parameters of a material up; holds its texture as one flat Dr.Jit buffer."""
+    """Looks parameters of a material up; holds its texture as Dr.Jit buffers."""
 
     def __init__(self, material: LayeredMaterial) -> None:
         check(material)
-        data = np.ascontiguousarray(material.texture.data, np.float32)
-        self.height, self.width, channels = data.shape
-        self.groups, self.packet = packing(channels)
-        padded = np.zeros((self.height, self.width, self.groups * self.packet), np.float32)
-        padded[..., :channels] = data
-        self.data = mi.Float(padded.reshape(-1)) if channels else None
         self.material = material
+        data = material.texture.data
+        self.textured = data.shape[2] > 0
+        self.fine = Texels([data]) if self.textured else None
+        self.coarse = Texels(averaged_levels(moments(data))) if self.textured else None
         top = {stack.layers[0] for stack in material.stacks}
         self.bends = [k in top for k in range(len(material.layers))]
 
-    @property
-    def textured(self) -> bool:
-        """Whether parameters depend on uv."""
-        return self.data is not None
-
-    def __call__(
-        self, uv: Any, wi: Any, active: Any
-    ) -> tuple[list[LayerValues], list[StackValues]]:
+    def at(self, uv: Any, wi: Any, active: Any) -> tuple[list[LayerValues], list[StackValues]]:
         """Parameters of all layers and stacks at `uv`, normals made visible from `wi`."""
-        channels = self.lookup(uv, active) if self.textured else []
+        channels = self.fine.lookup(uv, active) if self.fine else []
+        return self._values(channels, wi)
 
-        def value(x: Scalar) -> Any:
-            return channels[x.index] if isinstance(x, Channel) else mi.Float(x)
+    def around(
+        self, uv: Any, footprint: Any, wi: Any, active: Any
+    ) -> tuple[list[LayerValues], list[StackValues]]:
+        """Mean parameters over a footprint, normals' variance added to the roughness.
 
-        def color(x: tuple[Scalar, Scalar, Scalar]) -> Any:
-            return mi.Color3f(*(value(c) for c in x))
+        Reads the pyramid level whose texels are about as large as the footprint. Only for
+        importance sampling: a mean of parameters is not the mean of what they look like.
+        """
+        if self.coarse is None:
+            return self._values([], wi)
+        size = dr.maximum(footprint * max(self.coarse.width, self.coarse.height), 1.0)
+        level = mi.UInt(dr.clip(dr.log2(size) + 0.5, 0.0, self.coarse.count - 1.0))
+        both = self.coarse.lookup(uv, active, level)
+        half = len(both) // 2
+        mean = both[:half]
+        filtered = level > 0
+        variance = [
+            dr.select(filtered, dr.maximum(square - m * m, 0.0), 0.0)
+            for m, square in zip(mean, both[half:], strict=True)
+        ]
+        layers, stacks = self._values(mean, wi)
+        for layer, v in zip(self.material.layers, layers, strict=True):
+            spread = [variance[x.index] for x in layer.normal if isinstance(x, Channel)]
+            if spread:
+                extra = sum(spread[1:], spread[0])  # twice the mean variance of both axes
+                v.ax = dr.minimum(dr.sqrt(v.ax * v.ax + extra), 1.0)
+                v.ay = dr.minimum(dr.sqrt(v.ay * v.ay + extra), 1.0)
+        return layers, stacks
+
+    def _values(self, channels: list[Any], wi: Any) -> tuple[list[LayerValues], list[StackValues]]:
+        def value(x: Scalar, low: float = 0.0, high: float = 1.0) -> Any:
+            if isinstance(x, Channel):
+                return dr.clip(channels[x.index], low, high)
+            return mi.Float(min(max(x, low), high))
+
+        def color(x: tuple[Scalar, Scalar, Scalar], high: float = 1.0) -> Any:
+            return mi.Color3f(*(value(c, 0.0, high) for c in x))
 
         layers = []
         for layer, bend in zip(self.material.layers, self.bends, strict=True):
@@ -141,74 +169,40 @@ class ParameterFetch:
                 values.slopes = visible_slopes(values.slopes, wi)
             layers.append(values)
         stacks = [
-            StackValues(color(s.weight), color(s.sheen_color), value(s.sheen_roughness))
+            StackValues(color(s.weight, LARGE), color(s.sheen_color), value(s.sheen_roughness))
             for s in self.material.stacks
         ]
         return layers, stacks
 
-    def lookup(self, uv: Any, active: Any) -> list[Any]:
-        """All channels at `uv`: bilinear, wrapping, texel centres at (i + 0.5) / size."""
-        x = (uv.x - dr.floor(uv.x)) * self.width - 0.5
-        y = (uv.y - dr.floor(uv.y)) * self.height - 0.5
-        x0, y0 = dr.floor(x), dr.floor(y)
-        tx, ty = x - x0, y - y0
-        left, right = wrap(mi.Int(x0), self.width), wrap(mi.Int(x0) + 1, self.width)
-        up, down = wrap(mi.Int(y0), self.height), wrap(mi.Int(y0) + 1, self.height)
-        weights = ((1 - tx) * (1 - ty), tx * (1 - ty), (1 - tx) * ty, tx * ty)
-        out: list[Any] = []
-        for group in range(self.groups):
-            total: list[Any] = [0.0] * self.packet
-            for weight, (px, py) in zip(
-                weights, ((left, up), (right, up), (left, down), (right, down)), strict=True
-            ):
-                index = (py * self.width + px) * self.groups + group
-                texel = self.gather(index, active)
-                total = [dr.fma(weight, texel[c], total[c]) for c in range(self.packet)]
-            out.extend(total)
-        return out
 
-    def gather(self, index: Any, active: Any) -> Any:
-        """One packet of `self.packet` channels."""
-        if self.packet == 1:
-            return [dr.gather(mi.Float, self.data, index, active)]
-        shape = (self.packet, dr.width(index))
-        return dr.gather(mi.ArrayXf, self.data, index, active, shape=shape)
+def moments(data: np.ndarray) -> np.ndarray:
+    """Channels followed by their squares."""
+    return np.concatenate([data, np.square(data)], axis=2)
 
 
 def layer_values(layer: Layer, value: Any, color: Any) -> LayerValues:
-    """Look every parameter of `layer` up through the two accessors."""
+    """Look every parameter of `layer` up through the two accessors, within its legal range."""
     in_frame = layer.normal == (0.0, 0.0) and layer.tangent == (1.0, 0.0)
+    n, t = layer.normal, layer.tangent
     return LayerValues(
-        ax=value(layer.alpha[0]),
-        ay=value(layer.alpha[1]),
-        slopes=None if in_frame else (value(layer.normal[0]), value(layer.normal[1])),
-        tangent=(value(layer.tangent[0]), value(layer.tangent[1])),
+        ax=value(layer.alpha[0], ALPHA_MIN, 1.0),
+        ay=value(layer.alpha[1], ALPHA_MIN, 1.0),
+        slopes=None
+        if in_frame
+        else (value(n[0], -SLOPE_MAX, SLOPE_MAX), value(n[1], -SLOPE_MAX, SLOPE_MAX)),
+        tangent=(value(t[0], -LARGE, LARGE), value(t[1], -LARGE, LARGE)),
         f0=color(layer.f0),
         f82=color(layer.f82),
         f90=color(layer.f90),
-        eta=value(layer.eta),
+        eta=value(layer.eta, ETA_MIN, ETA_MAX),
         reflect_tint=color(layer.reflect_tint),
         transmit_tint=color(layer.transmit_tint),
-        tau_absorb=color(layer.tau_absorb),
-        tau_scatter=value(layer.tau_scatter),
-        g=value(layer.g),
+        tau_absorb=color(layer.tau_absorb, LARGE),
+        tau_scatter=value(layer.tau_scatter, 0.0, LARGE),
+        g=value(layer.g, -0.99, 0.99),
         albedo=color(layer.albedo),
         roughness=value(layer.roughness),
     )
-
-
-def packing(channels: int) -> tuple[int, int]:
-    """Number of packets per texel and their size: a power of two, at most 8."""
-    packet = 1
-    while packet < min(channels, 8):
-        packet *= 2
-    return -(-channels // packet) if channels else 0, packet
-
-
-def wrap(i: Any, size: int) -> Any:
-    """Index into a repeating axis for -1 <= i <= size, as UInt."""
-    i = dr.select(i < 0, i + size, i)
-    return mi.UInt(dr.select(i >= size, i - size, i))
 
 
 def check(material: LayeredMaterial) -> None:
