@@ -245,7 +245,7 @@ def _layer(lobe: Lobe, planes: _Planes) -> Layer:
         values["tangent"] = _direction(values["tangent"], values["alpha"])
     for key, value in values.items():
         scalars = planes.scalars(value, f"{lobe.name}.{key}", _COUNTS.get(key, 3))
-        stored[key] = scalars if len(scalars) > 1 else scalars[0]
+        stored[key] = scalars[0] if _COUNTS.get(key) == 1 else scalars
     return Layer(lobe.kind, lobe.name, **stored)  # type: ignore[arg-type]
 
 

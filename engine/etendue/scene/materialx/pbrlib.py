@@ -61,7 +61,10 @@ def _connected(inputs: Inputs, name: str, over: bool = False) -> Mixture:
     `over`: something lies below it, so a generalised Schlick reflector is an interface.
     """
     source = _source(inputs, name)
-    return _bsdf(inputs, *source, over) if source is not None else (Term(),)
+    if source is None:
+        return (Term(),)
+    node, output, scope = source
+    return _bsdf(inputs, node, output, scope, over)
 
 
 def _source(inputs: Inputs, name: str) -> Any:
@@ -79,7 +82,8 @@ def _bsdf(parent: Inputs, node: Any, output: str, scope: Any, over: bool) -> Mix
             return _OPERATORS[category](inputs, over)
         inner = parent.evaluator.implementation(node, output, scope)
         if inner is not None:
-            return _bsdf(inputs, *inner, over)
+            node, output, scope = inner
+            return _bsdf(inputs, node, output, scope, over)
     raise InputError(
         f"{parent.evaluator.path}: '{node.getNamePath()}'",
         "is a BSDF that this program does not model",

@@ -91,7 +91,8 @@ def _rotate2d(value: Array, amount: Array) -> Array:
 
 
 def _cross(a: Array, b: Array) -> Array:
-    return np.cross(*np.broadcast_arrays(a, b))
+    first, second = np.broadcast_arrays(a, b)
+    return np.cross(first, second)
 
 
 def _rotate3d(value: Array, amount: Array, axis: Array) -> Array:
@@ -182,7 +183,9 @@ def _matrix_or(elementwise: Primitive, matrix: Callable[[Array, Array], Array]) 
 def _compare(test: Callable[[Array, Array], Array]) -> tuple[str, Primitive]:
     def choose(value1: Array, value2: Array, in1: Array | None, in2: Array | None) -> Array:
         condition = test(value1, value2)
-        return condition * 1.0 if in1 is None else np.where(condition, in1, in2)
+        if in1 is None or in2 is None:
+            return condition * 1.0
+        return np.where(condition, in1, in2)
 
     return "value1 value2 in1? in2?", choose
 
