@@ -21,6 +21,9 @@ from .ggx import reflection_pdf, sample_visible_normal
 from .layered_params import LayerValues, StackValues, frame_of, visible_slopes
 
 DEFENSIVE = 0.2  # least share of the cosine lobe
+# mean path through an absorbing medium, in units of its depth, down to a base and back
+GLOSSY_PATH = 2.2
+MATTE_PATH = 2.5
 
 
 @dataclass
@@ -99,18 +102,18 @@ def mixture(
         energy = mi.Color3f(values.weight)
         albedo += energy * values.sheen_color * 0.3
         matte += dr.mean(energy * values.sheen_color) * 0.3
-        eta, variance = mi.Float(1.0), mi.Float(0.0)
+        eta, variance, tau = mi.Float(1.0), mi.Float(0.0), mi.Color3f(0.0)
         for position, k in enumerate(stack.layers):
             layer, v = material.layers[k], layers[k]
             if layer.kind == LayerKind.BLACK:
                 break
             if layer.kind == LayerKind.DIFFUSE:
-                out = energy * trapped(v.albedo, eta)
+                out = energy * trapped(v.albedo * dr.exp(-MATTE_PATH * tau), eta)
                 matte += dr.mean(out)
                 albedo += out
                 break
             lobe, cos = seen_through(v, eta, variance, wi)
-            f = reflectance(layer.kind, v, cos)
+            f = reflectance(layer.kind, v, cos) * dr.exp(-GLOSSY_PATH * tau)
             lobe.weight = dr.mean(energy * f)
             albedo += energy * f
             key = (k, stack.layers[:position])
@@ -120,13 +123,13 @@ def mixture(
                 lobes[key] = lobe
             if layer.kind != LayerKind.DIELECTRIC:
                 break
-            clear = dr.exp(-2.0 * v.tau_scatter)
-            through = (1.0 - f) * (1.0 - f) * v.transmit_tint * v.transmit_tint
-            energy = energy * through * dr.exp(-2.0 * v.tau_absorb)
-            out = energy * (0.5 * (1.0 - clear))
+            energy = energy * (1.0 - f) * (1.0 - f) * v.transmit_tint * v.transmit_tint
+            fog = 1.0 - dr.exp(-2.0 * v.tau_scatter)
+            out = energy * (0.35 * fog)
             matte += dr.mean(out)
             albedo += out
-            energy = energy * clear
+            energy = energy * (1.0 - 0.5 * fog)
+            tau = tau + v.tau_absorb
             step = (v.eta - 1.0) * eta
             variance += 0.25 * step * step * (v.ax * v.ax + v.ay * v.ay)
             eta = eta * v.eta
