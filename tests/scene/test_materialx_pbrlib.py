@@ -201,3 +201,15 @@ def test_emission_opacity_and_empty_surface(documents: Any, node: Any) -> None:
     material = documents.load(documents.document(body))
     assert [layer.kind for layer in material.layers] == [LayerKind.BLACK]
     assert len(material.notes) == 2
+
+
+def test_what_never_shows_leaves_no_trace(documents: Any, node: Any, parts: str) -> None:
+    """A side of weight zero is not evaluated: no notes, no missing images; black emits nothing."""
+    body = parts + node("image", "gone", "color3", file="filename: gone.png")
+    body += node("subsurface_bsdf", "hidden", "BSDF", color="color3 @ gone")
+    body += node("mix", "m", "BSDF", fg="BSDF @ hidden", bg="BSDF @ matte", mix="float: 0")
+    body += node("uniform_edf", "dark", "EDF", color="color3: 0,0,0")
+    body += node("surface", "S", "surfaceshader", bsdf="BSDF @ m", edf="EDF @ dark")
+    material = documents.load(documents.document(body))
+    assert _names(material) == [["matte"]]
+    assert material.notes == ()

@@ -226,7 +226,11 @@ def _with_volume(p: Inputs, top: Mixture) -> Mixture:
 
 
 def _mix(p: Inputs, over: bool) -> Mixture:
-    return mixed(_connected(p, "fg", over), _connected(p, "bg", over), p["mix"])
+    """A side that never shows is not looked at, so that it leaves no notes."""
+    amount = p.unit("mix")
+    foreground = _connected(p, "fg", over) if (amount > 0.0).any() else ()
+    background = _connected(p, "bg", over) if (amount < 1.0).any() else ()
+    return mixed(foreground, background, amount)
 
 
 def _add(p: Inputs, over: bool) -> Mixture:

@@ -44,8 +44,10 @@ def _shader(evaluator: Evaluator, node: Any, output: str, scope: Scope | None) -
         inputs.require_numbers()
         return MODELS[category](inputs)
     if category == "mix":
-        parts = [_input_shader(evaluator, node, name, scope) for name in ("fg", "bg")]
-        return mixed(parts[0], parts[1], inputs["mix"])
+        amount = inputs.unit("mix")
+        foreground = _input_shader(inputs, "fg") if (amount > 0.0).any() else ()
+        background = _input_shader(inputs, "bg") if (amount < 1.0).any() else ()
+        return mixed(foreground, background, amount)
     if category == "surface":
         return _constructed(inputs)
     if category == "surface_unlit":
@@ -62,16 +64,26 @@ def _shader(evaluator: Evaluator, node: Any, output: str, scope: Scope | None) -
     return _shader(evaluator, *inner)
 
 
-def _input_shader(evaluator: Evaluator, node: Any, name: str, scope: Scope | None) -> Mixture:
-    socket = node.getInput(name)
-    source = evaluator.source(socket, scope) if socket is not None else None
-    return _shader(evaluator, *source) if source is not None else ()
+def _input_shader(inputs: Inputs, name: str) -> Mixture:
+    socket = inputs.node.getInput(name)
+    source = inputs.evaluator.source(socket, inputs.scope) if socket is not None else None
+    return _shader(inputs.evaluator, *source) if source is not None else ()
 
 
 def _constructed(inputs: Inputs) -> Mixture:
     """The pbrlib `surface` node: its BSDF; emission and opacity are only noted."""
     inputs.note("opacity", "the surface is opaque", off=1.0)
-    emission = inputs.node.getInput("edf")
-    if emission is not None and inputs.evaluator.source(emission, inputs.scope):
+    if _emits(inputs):
         inputs.remark("edf: not modelled; no light is emitted")
     return bsdf_mixture(inputs, "bsdf")
+
+
+def _emits(inputs: Inputs) -> bool:
+    """Whether an emission is connected that is not plainly black."""
+    socket = inputs.node.getInput("edf")
+    source = inputs.evaluator.source(socket, inputs.scope) if socket is not None else None
+    if source is None:
+        return False
+    node, _, scope = source
+    uniform = node.getCategory() == "uniform_edf"
+    return not uniform or bool((Inputs(inputs.evaluator, node, scope)["color"] > 0.0).any())
