@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from etendue.bake.energy import albedo_map, energy_scale
 from etendue.bake.latents import lookup
 from etendue.bake.network import evaluate
 from etendue.bake.settings import BakeSettings, check_settings
-from etendue.bake.target import produce
+from etendue.bake.target import Batch, produce
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
@@ -75,7 +75,7 @@ def bake(
         fit = train.start(settings, data)
     saver = _saver(checkpoint_path(out), identity, settings.steps, stop)
     fit = train.run(settings, fit, reference, progress=progress, save=saver, stop=stop)
-    artifact = export(material, settings, fit)
+    artifact = export(material, settings, fit, reference)
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
     return artifact
@@ -94,7 +94,9 @@ def _saver(
     return maybe
 
 
-def export(material: LayeredMaterial, settings: BakeSettings, fit: train.Fit) -> Artifact:
+def export(
+    material: LayeredMaterial, settings: BakeSettings, fit: train.Fit, reference: InlineBSDF
+) -> Artifact:
     """Artifact of a finished fit: half-precision latents, energy scale, guides, quality."""
     tensors = {
         name: value.detach().numpy().astype(np.float32)
@@ -102,9 +104,10 @@ def export(material: LayeredMaterial, settings: BakeSettings, fit: train.Fit) ->
         if not name.startswith("encoder")
     }
     tensors["latents"] = tensors["latents"].astype(np.float16)
-    tensors["scale"] = np.ones(3, np.float32)
+    tensors["scale"] = mean_ratio(tensors, reference, settings)
     latents = tensors["latents"].astype(np.float64)
-    tensors["scale"], peak = energy_scale(latents, tensors, settings.seed)
+    bound, peak = energy_scale(latents, tensors, settings.seed)
+    tensors["scale"] = tensors["scale"] * bound
     tensors["albedo"] = albedo_map(latents, tensors, settings.seed)
     header = {
         "kind": "material",
@@ -126,6 +129,27 @@ def export(material: LayeredMaterial, settings: BakeSettings, fit: train.Fit) ->
     return Artifact(header, tensors)
 
 
+def mean_ratio(
+    tensors: dict[str, np.ndarray], reference: InlineBSDF, settings: BakeSettings
+) -> np.ndarray:
+    """Factor per colour that gives the fit the reference's mean reflectance, within 0.8 to 1.25."""
+    batch = produce(
+        reference, 8192, 8, settings.resolution, settings.seed, HELDOUT_SEED, at_centres=False
+    )
+    value = _predict(tensors, batch, settings.resolution)
+    weight = (1 / batch.pdf)[..., None].double()
+    ratio = (weight * batch.f).sum((0, 1)) / (weight * value).sum((0, 1)).clamp(min=1e-9)
+    return ratio.clamp(0.8, 1.25).numpy().astype(np.float32)
+
+
+def _predict(tensors: Mapping[str, np.ndarray], batch: Batch, resolution: int) -> torch.Tensor:
+    """f |cos| of the artifact's tensors at a batch's samples, without the scale."""
+    params = {k: torch.from_numpy(v.astype(np.float32)) for k, v in tensors.items()}
+    latent = lookup(params["latents"], batch.uv, batch.level, resolution)
+    with torch.no_grad():
+        return evaluate(latent, batch.wi, batch.wo, params)
+
+
 def heldout_error(
     artifact: Artifact, reference: InlineBSDF, resolution: int, texels: int = 1024
 ) -> list[dict[str, float]]:
@@ -134,9 +158,8 @@ def heldout_error(
     Directions and texels come from a stream no training step uses.
     """
     batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
-    params = {k: torch.from_numpy(v.astype(np.float32)) for k, v in artifact.tensors.items()}
-    latent = lookup(params["latents"], batch.uv, batch.level, resolution)
-    value = evaluate(latent, batch.wi, batch.wo, params) * params["scale"]
+    value = _predict(artifact.tensors, batch, resolution)
+    value = value * torch.from_numpy(artifact.tensors["scale"])
     rows = []
     for level in batch.level.unique().tolist():
         y, t = (a[batch.level == level].double() for a in (value, batch.f))
@@ -144,6 +167,10 @@ def heldout_error(
         bias = ((y - t).sum() / t.sum().clamp(min=1e-9)).item()
         rows.append({"level": level, "relative": round(error, 4), "bias": round(bias, 4)})
     return rows
+
+
+def _clock(marks: list[float]) -> train.Progress:
+    return lambda step, total, loss: marks.append(time.monotonic())
 
 
 def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
@@ -166,7 +193,7 @@ def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float
             trial,
             fit,
             reference,
-            progress=lambda step, total, loss, marks=marks: marks.append(time.monotonic()),
+            progress=_clock(marks),
             save=lambda fit: None,
             stop=lambda: False,
         )

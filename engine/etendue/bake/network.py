@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS
+from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS, LOBE_SCALE, LOBE_WIDTH
 
 EVALUATOR_INPUTS = LATENTS + 2 * (3 + 3 + 2)
 SAMPLER_INPUTS = LATENTS + 3
@@ -82,8 +82,10 @@ def features(latent: Tensor, wi: Tensor, wo: Tensor, weight: Tensor) -> Tensor:
     frame = frames(latent, weight).reshape(count, 6, 3)
     local = torch.stack([wi, wo], 2).reshape(count, 2 * pairs, 3) @ frame.transpose(1, 2)
     local = local.reshape(count, pairs, 2, 2, 3)  # pair, wi/wo, frame, xyz
-    half = _normalize(local[:, :, 0] + local[:, :, 1])[..., :2]
-    blocks = torch.cat([local[:, :, 0], local[:, :, 1], half], -1).flatten(2)
+    half = local[:, :, 0] + local[:, :, 1]
+    slopes = half[..., :2].square() / (LOBE_WIDTH**2 * (half[..., 2:].square() + 1e-4))
+    blocks = torch.cat([local[:, :, 0], local[:, :, 1], LOBE_SCALE * torch.log1p(slopes)], -1)
+    blocks = blocks.flatten(2)
     return torch.cat([latent[:, None].expand(-1, pairs, -1), blocks], -1)
 
 

@@ -1,9 +1,8 @@
 """Fitting: an encoder phase that learns latents as a function of parameters, then direct latents.
 
-Zeltner et al. 2024, sections 4 and 5. Differences: the target is a stochastic reference, so the
-evaluator's loss is a relative squared error, whose minimum is the mean of the noisy target (an L1
-or logarithmic loss would converge to its median and bake the material too dark); several direction
-pairs share one texel, which makes the encoder cheap.
+Zeltner et al. 2024, sections 4 and 5. Differences: the target is stochastic, so walks are averaged
+and the colours' means are matched at the end; several direction pairs share one texel, which makes
+the encoder cheap.
 """
 
 from __future__ import annotations
@@ -54,13 +53,15 @@ class BakeStoppedError(Exception):
 
 
 def loss_evaluator(value: Tensor, target: Tensor) -> Tensor:
-    """Mean of (y - t)^2 / ((sg(y) + eps)(t + eps)), symmetric in log(y / t).
+    """Squared error of logarithms plus squared error of cube roots.
 
-    Dividing by y^2 forgives overestimates; dividing by t^2, or taking logarithms, biases a noisy
-    target low. The remaining bias is removed by `export` with one factor per colour.
+    The logarithm (Zeltner et al. 2024) cares for dim parts, the cube root (Bitterli et al. 2026)
+    for the peaks; both are applied to averages of many walks, since they bias a noisy target low.
+    What bias remains is removed by `export` with one factor per colour.
     """
-    scale = (value.detach() + EPSILON) * (target + EPSILON)
-    return ((value - target).square() / scale).clamp(max=400).mean()
+    log = (value + EPSILON).log() - (target + EPSILON).log()
+    root = (value + 1e-4) ** (1 / 3) - (target + 1e-4) ** (1 / 3)
+    return log.square().mean() + 4 * root.square().mean()
 
 
 def loss_sampler(log_q: Tensor, batch: Batch) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from etendue.artifact import Artifact, read_artifact, require
 from etendue.bsdf.base import BSDFSample, ShadingPoint
-from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS
+from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS, LOBE_SCALE, LOBE_WIDTH
 from etendue.bsdf.pyramid import LatentPyramid, is_power_of_two, level_offsets
 from etendue.core.errors import InputError
 
@@ -149,8 +149,10 @@ class NeuralBSDF:
         mi, inputs = self._mi, list(latent)
         for t, b, n, wi_local in framed:
             wo_local = _local(mi, t, b, n, wo)
-            half = dr.normalize(wi_local + wo_local)
-            inputs += [*wi_local, *wo_local, half.x, half.y]
+            half = wi_local + wo_local
+            spread = dr.rcp(LOBE_WIDTH**2 * (half.z * half.z + 1e-4))
+            log_slopes = [LOBE_SCALE * dr.log(1 + h * h * spread) for h in (half.x, half.y)]
+            inputs += [*wi_local, *wo_local, *log_slopes]
         raw = self._mlp(inputs, "evaluator")
         value = dr.exp(mi.Color3f(*raw) - 3) * self._scale * wo.z
         return dr.select(active & (wo.z > 0), value, 0)

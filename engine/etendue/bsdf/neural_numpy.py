@@ -13,6 +13,8 @@ import numpy as np
 
 LATENTS = 8
 ALPHA_FLOOR = 1e-2  # narrowest sampling lobe; the evaluator is not bounded by it
+LOBE_WIDTH = 0.03  # GGX alpha whose log profile is an evaluator input
+LOBE_SCALE = 0.25  # keeps that input of order one
 Array = np.ndarray
 
 
@@ -59,12 +61,18 @@ def frames(latent: Array, weight: Array) -> list[tuple[Array, Array, Array]]:
 
 
 def features(latent: Array, wi: Array, wo: Array, weight: Array) -> Array:
-    """Evaluator input: latents, then per frame `wi`, `wo` and the half vector's x, y."""
+    """Evaluator input: latents, then per frame `wi`, `wo` and the log slope of the half vector.
+
+    Beside the paper's inputs, u = log(1 + s^2 / LOBE_WIDTH^2) of the half vector's slopes s along
+    tangent and bitangent: a GGX lobe of that width is exp(-2 u), and every wider or anisotropic one
+    is close to piecewise linear in u, which is what a small ReLU network can do.
+    """
     parts = [latent]
     for t, b, n in frames(latent, weight):
         local = [np.stack([(w * a).sum(-1) for a in (t, b, n)], -1) for w in (wi, wo)]
-        half = normalize(local[0] + local[1])
-        parts += [*local, half[..., :2]]
+        half = local[0] + local[1]
+        slopes = half[..., :2] ** 2 / (LOBE_WIDTH**2 * (half[..., 2:] ** 2 + 1e-4))
+        parts += [*local, LOBE_SCALE * np.log1p(slopes)]
     return np.concatenate(parts, -1)
 
 
