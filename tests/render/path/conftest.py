@@ -71,14 +71,13 @@ def lambert_class(mi: Any) -> type:
 @pytest.fixture(scope="session")
 def inline_bsdf(mi: Any) -> Callable[..., Any]:
     """`inline_bsdf(reflectance, ...)` is a Mitsuba BSDF that carries an inline Lambertian."""
-    from etendue.bsdf.plugin import material_class
+    from etendue.bsdf.plugin import plugin
 
-    lambert, plugin = lambert_class(mi), material_class()
+    lambert = lambert_class(mi)
 
     def make(*args: Any, **kwargs: Any) -> Any:
-        bsdf = plugin(mi.Properties("inline-test"))
-        bsdf.inline = lambert(*args, **kwargs)
-        return bsdf
+        made = plugin("Inline", lambda props: lambert(*args, **kwargs))
+        return made(mi.Properties("inline-test"))
 
     return make
 

@@ -100,7 +100,7 @@ def _bounce(
         lit = active & mi.has_flag(bsdf.flags(), mi.BSDFFlags.Smooth)
     u = mi.Point2f(s.rng.next_float32(), s.rng.next_float32())
     ds, emitted = scene.sample_emitter_direction(si, u, True, lit)
-    lit &= ds.pdf != 0.0
+    lit = lit & (ds.pdf != 0.0)  # not in place: it may be `active` itself
     u3 = mi.Point3f(s.rng.next_float32(), s.rng.next_float32(), s.rng.next_float32())
     e, eta, delta = _material(table, si, bsdf, si.to_local(ds.d), u3, s, active)
     if options.strategy == "mis":
