@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from etendue.cli import main
-from etendue.commands import _progress
+from etendue.commands import _render_progress
 from etendue.core.image import read_image, read_parts
 
 ROOT = Path(__file__).parents[2]
@@ -61,11 +61,11 @@ def test_crop_and_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_interrupting_keeps_what_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: _progress.Progress, done: int, total: int) -> None:
+    def interrupt(self: _render_progress.Progress, done: int, total: int) -> None:
         if done > 0:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(_progress.Progress, "__call__", interrupt)
+    monkeypatch.setattr(_render_progress.Progress, "__call__", interrupt)
     for backend in ("drjit", "mitsuba"):
         out = tmp_path / f"{backend}.png"
         args = ["render", SPHERE, "-o", str(out), "--size", "8x8", "--spp", "1000000"]
@@ -121,7 +121,7 @@ def test_an_unknown_shape_lists_the_shapes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "m.mtlx").write_text("<materialx version='1.39'/>")
-    args = [SPHERE, "-o", str(tmp_path / "a.png"), "--material", f"Bal={tmp_path}/m.mtlx"]
+    args = [SPHERE, "-o", str(tmp_path / "a.png"), "--material", f"Sphere,Bal={tmp_path}/m.mtlx"]
     assert main(["render", *args]) == 2
     assert "has no shape 'Bal'. Shapes: KeyLight, Sphere, Floor" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from etendue.commands._progress import Progress
+from etendue.commands._render_progress import Progress
 from etendue.render.build import BuiltScene, build
 from etendue.scene.scene import Scene
 

@@ -15,7 +15,7 @@ EXAMPLES = (
     "etendue render scene.xml -o out.exr --spp 256",
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
-    "etendue render scene.xml -o out.exr --material Ball=varnish.eta --material 'Leg*=oak.mtlx'",
+    "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
 )
 BACKENDS = ("auto", "drjit", "naive", "mitsuba")
@@ -33,7 +33,7 @@ def run(
     crop: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture.")] = None,
     material: Annotated[
         list[str] | None,
-        typer.Option(help="SHAPE=FILE.eta or SHAPE=FILE.mtlx[#NAME]; SHAPE may be a pattern."),
+        typer.Option(help="SHAPES=FILE.eta or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."),
     ] = None,
     aov: Annotated[
         str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")
@@ -60,7 +60,7 @@ def run(
     _check_output(output, aovs)
     if backend not in BACKENDS:
         raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
-    materials = {k: Path(v) for k, v in (parse_pair(m, "--material") for m in material or ())}
+    materials = _materials(material or [])
     parameters = dict(parse_pair(d, "-D") for d in define or ())
     for folder in search or ():
         if not folder.is_dir():
@@ -87,6 +87,12 @@ def run(
         )
         return INTERRUPTED
     return 0
+
+
+def _materials(options: list[str]) -> dict[str, Path]:
+    """`A,B=FILE` as {A: FILE, B: FILE}."""
+    pairs = [parse_pair(option, "--material") for option in options]
+    return {name.strip(): Path(file) for names, file in pairs for name in names.split(",")}
 
 
 def _check_numbers(spp: int | None, seed: int, max_depth: int | None) -> None:
