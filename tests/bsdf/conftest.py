@@ -64,6 +64,9 @@ def build_stacks() -> dict[str, LayeredMaterial]:
         "three interfaces": single(coat, inner, tinted, metal),
         "tilted layers": single(wavy, tilted),
         "tilted, two interfaces": single(wavy, inner, tilted),
+        "nearly matched interface": single(
+            Layer(DIELECTRIC, alpha=(0.2, 0.2), eta=1.02, tau_absorb=(0.3, 0.1, 0.0)), coat, metal
+        ),
         "mix of stacks": mixed,
     }
 

@@ -23,6 +23,7 @@ NAMES = (
     "three interfaces",
     "tilted layers",
     "tilted, two interfaces",
+    "nearly matched interface",
 )
 
 

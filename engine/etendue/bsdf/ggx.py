@@ -28,6 +28,11 @@ def stretched_length(w: Any, ax: Any, ay: Any) -> Any:
     return dr.sqrt(x * x + y * y + w.z * w.z)
 
 
+def half_vector(h: Any) -> Any:
+    """h / |h|, zero where the two directions cancel (seen straight through or at grazing)."""
+    return h * dr.rsqrt(dr.maximum(dr.squared_norm(h), 1e-20))
+
+
 def sample_visible_normal(w: Any, ax: Any, ay: Any, u1: Any, u2: Any) -> Any:
     """A microfacet normal with density D_w(m) = 2 max(0, w.m) D(m) / (wz + s(w)).
 
@@ -56,7 +61,7 @@ def reflection(w: Any, o: Any, ax: Any, ay: Any) -> Lobe:
 
     Walter et al. 2007, Eq. (20), with the sampling of Heitz 2018.
     """
-    m = dr.normalize(w + o)
+    m = half_vector(w + o)
     d = ndf(m, ax, ay)
     s_w, s_o = stretched_length(w, ax, ay), stretched_length(o, ax, ay)
     ok = (w.z > 0.0) & (o.z > 0.0)
@@ -70,7 +75,7 @@ def reflection(w: Any, o: Any, ax: Any, ay: Any) -> Lobe:
 
 def reflection_pdf(w: Any, o: Any, ax: Any, ay: Any) -> Any:
     """Density of reflecting `w` (above its horizon) into `o`, whichever side `o` is on."""
-    m = dr.normalize(w + o)
+    m = half_vector(w + o)
     return ndf(m, ax, ay) / (2.0 * (w.z + stretched_length(w, ax, ay)))
 
 
@@ -96,7 +101,7 @@ def refraction(w: Any, o: Any, ax: Any, ay: Any, eta: Any) -> Lobe:
     stack through the side it entered.
     """
     h = -(w + eta * o)
-    h = dr.normalize(dr.select(h.z < 0.0, -h, h))
+    h = half_vector(dr.select(h.z < 0.0, -h, h))
     cos_w, cos_o = dr.dot(w, h), -dr.dot(o, h)
     ok = (w.z > 0.0) & (o.z < 0.0) & (cos_w > 0.0) & (cos_o > 0.0)
     return _refraction(w, o, h, cos_w, cos_o, ax, ay, eta, ok)

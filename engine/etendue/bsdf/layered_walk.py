@@ -97,6 +97,7 @@ def exit_chain(slots: Slots, wo: Any, rng: Any) -> list[Exit]:
         weight = weight * layer.transmit_tint * dr.select(ok, factor, 0.0)
         weight = dr.select(i < slots.count, weight, 0.0)
         ratio = (matched(layer.eta) + ratio) / heuristic(dr.maximum(c.pdf, TINY))
+        ratio = dr.minimum(ratio, 1.0 / heuristic(TINY))  # finite, so that 0 ratio = 0
         chain.append(Exit(below, weight, ratio))
         above = below
     return chain

@@ -8,6 +8,8 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
+from .ggx import half_vector
+
 ALPHA_MIN = 0.07
 SIZE = 32  # table: roughness (rows) x cosine (columns), both from 0 to 1
 
@@ -27,7 +29,7 @@ class Sheen:
 
     def value(self, w: Any, o: Any, roughness: Any) -> Any:
         """f cos(o)."""
-        m = dr.normalize(w + o)
+        m = half_vector(w + o)
         inverse = 1.0 / dr.maximum(roughness, ALPHA_MIN)
         sin2 = dr.maximum(1.0 - m.z * m.z, 1e-8)
         d = (2.0 + inverse) * dr.power(sin2, 0.5 * inverse) * (0.5 * dr.inv_pi)
