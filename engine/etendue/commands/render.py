@@ -57,14 +57,10 @@ def run(
     wanted_crop = parse_crop(crop) if crop is not None else None
     aovs = tuple(name.strip() for name in aov.split(",") if name.strip()) if aov else ()
     _check_numbers(spp, seed, max_depth)
+    _check_choices(backend, search or [])
     _check_output(output, aovs)
-    if backend not in BACKENDS:
-        raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
     materials = _materials(material or [])
     parameters = dict(parse_pair(d, "-D") for d in define or ())
-    for folder in search or ():
-        if not folder.is_dir():
-            raise InputError("--search", "is not a folder", got=folder)
 
     from etendue.commands import _render_run
     from etendue.scene.scene import load_scene
@@ -102,6 +98,14 @@ def _check_numbers(spp: int | None, seed: int, max_depth: int | None) -> None:
         raise InputError("--seed", "is out of range", got=seed, expected=f"0..{MAX_SEED - 1}")
     if max_depth is not None and max_depth != -1 and not 1 <= max_depth <= 4096:
         raise InputError("--max-depth", "is out of range", got=max_depth, expected="-1, 1..4096")
+
+
+def _check_choices(backend: str, search: list[Path]) -> None:
+    if backend not in BACKENDS:
+        raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
+    for folder in search:
+        if not folder.is_dir():
+            raise InputError("--search", "is not a folder", got=folder)
 
 
 def _check_output(output: Path, aovs: tuple[str, ...]) -> None:
