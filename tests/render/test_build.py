@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import gc
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -166,81 +163,6 @@ def test_replacements_must_name_shapes_and_known_files(tmp_path: Path) -> None:
     for materials, words in cases:
         with pytest.raises(InputError, match=words):
             build(scene, materials=materials)
-
-
-def gltf(tmp_path: Path, material: dict[str, Any], **extra: Any) -> Path:
-    """A square facing +z with uv, one material."""
-    p = np.float32([[-1, 1, 0], [-1, -1, 0], [1, -1, 0], [1, 1, 0]])
-    uv = np.float32([[0, 0], [0, 1], [1, 1], [1, 0]])
-    i = np.uint16([0, 1, 2, 0, 2, 3])
-    data = p.tobytes() + uv.tobytes() + i.tobytes()
-    document = {
-        "asset": {"version": "2.0"},
-        "buffers": [
-            {
-                "uri": "data:;base64," + base64.b64encode(data).decode(),
-                "byteLength": len(data),
-            }
-        ],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": 0, "byteLength": 48},
-            {"buffer": 0, "byteOffset": 48, "byteLength": 32},
-            {"buffer": 0, "byteOffset": 80, "byteLength": 12},
-        ],
-        "accessors": [
-            {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3"},
-            {"bufferView": 1, "componentType": 5126, "count": 4, "type": "VEC2"},
-            {"bufferView": 2, "componentType": 5123, "count": 6, "type": "SCALAR"},
-        ],
-        "meshes": [
-            {
-                "primitives": [
-                    {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
-                ]
-            }
-        ],
-        "materials": [material],
-        "cameras": [{"type": "perspective", "perspective": {"yfov": 0.927295, "aspectRatio": 1.0}}],
-        "nodes": [{"mesh": 0, "name": "Square.001"}, {"camera": 0, "translation": [0, 0, 2]}],
-        **extra,
-    }
-    path = tmp_path / "scene.gltf"
-    path.write_text(json.dumps(document))
-    return path
-
-
-def corners(image: np.ndarray) -> np.ndarray:
-    """Mean colours of the quadrants: top left, top right, bottom left, bottom right."""
-    h, w = image.shape[0] // 2, image.shape[1] // 2
-    blocks = image[:h, :w], image[:h, w:], image[h:, :w], image[h:, w:]
-    return np.array([block[..., :3].mean((0, 1)) for block in blocks])
-
-
-def test_gltf_emission_texture_is_upright(tmp_path: Path) -> None:
-    quad = np.float32([[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]])
-    write_png(tmp_path / "quad.png", np.repeat(np.repeat(quad, 8, 0), 8, 1))
-    path = gltf(
-        tmp_path,
-        {
-            "emissiveFactor": [1, 1, 1],
-            "emissiveTexture": {"index": 0},
-            "pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, 1], "metallicFactor": 1},
-            "extensions": {"KHR_materials_emissive_strength": {"emissiveStrength": 2.0}},
-        },
-        textures=[{"source": 0}],
-        images=[{"uri": "quad.png"}],
-    )
-    built = build(load_scene(path))
-    assert built.size == (480, 480) and built.shapes == ("Square.001",)
-    seen = corners(render(build(load_scene(path), size=(32, 32)), 16))
-    np.testing.assert_allclose(seen, 2 * quad.reshape(4, 3), atol=0.25)
-
-
-def test_gltf_transparent_parts_let_light_through(tmp_path: Path) -> None:
-    material = {"alphaMode": "MASK", "pbrMetallicRoughness": {"baseColorFactor": [0, 0, 0, 0.2]}}
-    built = build(load_scene(gltf(tmp_path, material)), size=(16, 16))
-    assert any("transparent" in note for note in built.notes)
-    assert render(built, 16)[8, 8, :3].mean() > 0.05
 
 
 @needs_data
