@@ -74,11 +74,11 @@ def test_the_film_follows_size_crop_and_box(tmp_path: Path) -> None:
 
 def test_the_files_own_depth_and_samples_are_used_unless_told(tmp_path: Path) -> None:
     body = """<shape type="sphere"/><integrator type="path"><integer name="max_depth" value="3"/>
-    </integrator><sensor type="perspective"><sampler type="independent">
+    <boolean name="hide_emitters" value="true"/></integrator><sensor type="perspective"><sampler type="independent">
     <integer name="sample_count" value="$n"/></sampler></sensor>"""
     scene = load_scene(xml(tmp_path, body), parameters={"n": "7"})
     built = build(scene)
-    assert (built.max_depth, built.spp) == (3, 7)
+    assert (built.max_depth, built.spp, built.hide_emitters) == (3, 7, True)
     built = build(scene, max_depth=5, spp=2)
     assert (built.max_depth, built.spp) == (5, 2)
 

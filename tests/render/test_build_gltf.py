@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etendue.core.errors import InputError
+from etendue.core.errors import DeviceError, InputError
 from etendue.core.image import write_png
 from etendue.render.build import BuiltScene, build
 from etendue.scene.scene import load_scene
@@ -155,3 +155,29 @@ def test_a_replaced_material_and_an_unknown_shape(tmp_path: Path) -> None:
         build(scene, materials={"Cube": red})
     with pytest.raises(InputError, match="blue"):
         build(scene, materials={"*": Path(f"{red}#blue")})
+
+
+def test_without_llvm_mitsubas_plugins_stand_in_and_inline_materials_say_what_they_need(
+    tmp_path: Path,
+) -> None:
+    from etendue.device.drjit import activate
+    from etendue.render.mitsuba_path import render as render_scalar
+
+    material = {"pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}
+    scene = load_scene(gltf(tmp_path, material))
+    try:
+        built = build(scene, size=(8, 8), variant="scalar_rgb")
+        assert any("stands in" in note for note in built.notes)
+        assert render_scalar(built.mi_scene, spp=4).parts["rgb"].mean() > 0.1
+        (tmp_path / "m.mtlx").write_text("<materialx version='1.39'/>")
+        with pytest.raises(DeviceError, match="needs a usable LLVM"):
+            build(scene, materials={"*": tmp_path / "m.mtlx"}, variant="scalar_rgb")
+        path = tmp_path / "scene.xml"
+        path.write_text(
+            '<scene version="3.0.0"><shape type="sphere"><bsdf type="layered">'
+            '<string name="filename" value="m.mtlx"/></bsdf></shape></scene>'
+        )
+        with pytest.raises(DeviceError, match="needs a usable LLVM"):
+            build(load_scene(path), variant="scalar_rgb")
+    finally:
+        activate()

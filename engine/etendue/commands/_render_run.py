@@ -106,5 +106,6 @@ def _render(backend: str, built: BuiltScene, request: Request, progress: Progres
         seed=request.seed,
         max_depth=built.max_depth,
         aovs=request.aovs,
+        hide_emitters=built.hide_emitters,
         progress=progress,
     )

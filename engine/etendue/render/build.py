@@ -31,6 +31,7 @@ class BuiltScene:
     shapes: tuple[str, ...]
     max_depth: int  # path vertices, -1 = unlimited; 1 shows emitters only
     spp: int
+    hide_emitters: bool
     notes: tuple[str, ...]
 
 
@@ -70,7 +71,8 @@ def build(
         final_size = set_film(mi, state, scene.source, size, crop)
         depth = max_depth if max_depth is not None else state.integrator_depth()
         depth = DEFAULT_MAX_DEPTH if depth is None else depth
-        state.set_integrator("path", {"max_depth": depth})
+        hidden = state.hides_emitters()
+        state.set_integrator("path", {"max_depth": depth, "hide_emitters": hidden})
         mi_scene = state.instantiate()
     return BuiltScene(
         mi_scene,
@@ -78,6 +80,7 @@ def build(
         tuple(state.shape_names),
         depth,
         spp if spp is not None else state.sampler_count() or DEFAULT_SPP,
+        hidden,
         (*scene.notes, *state.notes),
     )
 

@@ -53,18 +53,18 @@ def _mesh(mi: Any, name: str, mesh: Mesh, props: Any) -> Any:
         props=props,
     )
     parameters = mi.traverse(built)
-    parameters["vertex_positions"] = mi.Float(mesh.positions.ravel())
-    parameters["faces"] = mi.UInt32(mesh.faces.ravel())
+    parameters["vertex_positions"] = mesh.positions.astype(np.float32).ravel()
+    parameters["faces"] = mesh.faces.astype(np.uint32).ravel()
     if mesh.normals is not None:
-        parameters["vertex_normals"] = mi.Float(mesh.normals.astype(np.float32).ravel())
+        parameters["vertex_normals"] = mesh.normals.astype(np.float32).ravel()
     if mesh.uv is not None:
-        parameters["vertex_texcoords"] = mi.Float(mesh.uv.ravel())
+        parameters["vertex_texcoords"] = mesh.uv.astype(np.float32).ravel()
     parameters.update()
     return built
 
 
 def _bsdf(mi: Any, surface: Surface, state: ParsedState) -> Any:
-    """The layered material inline; a surface with holes gets Mitsuba's own plugins instead."""
+    """The layered material inline; with holes, or without LLVM, Mitsuba's own plugins instead."""
     if surface.opacity is not None:
         state.notes.append(
             f"material {surface.material.name}: has transparent parts, so Mitsuba's mask and "
@@ -77,6 +77,11 @@ def _bsdf(mi: Any, surface: Surface, state: ParsedState) -> Any:
                 "bsdf": _principled(mi, surface),
             }
         )
+    if mi.variant().startswith("scalar"):
+        state.notes.append(
+            f"material {surface.material.name}: Mitsuba's principled stands in for its layers"
+        )
+        return mi.load_dict(_principled(mi, surface))
     from etendue.bsdf.layered import Layered
     from etendue.bsdf.plugin import plugin
 

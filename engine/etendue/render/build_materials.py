@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from etendue.core.errors import InputError
+from etendue.core.errors import DeviceError, InputError
 
 _PLUGINS = {".eta": "neural", ".mtlx": "layered"}
 
@@ -30,6 +30,8 @@ class Replacements:
             if pattern == shape or fnmatchcase(shape, pattern):
                 self.unused.discard(pattern)
                 found = plugin
+        if found is not None:
+            require_vectors(self.mi, found[0])
         return found
 
     def object(self, shape: str) -> Any | None:
@@ -50,6 +52,16 @@ class Replacements:
                 raise InputError(
                     source, f"has no shape '{pattern}'", fix=f"Shapes: {_listing(self.seen)}"
                 )
+
+
+def require_vectors(mi: Any, plugin: str) -> None:
+    """Inline materials run on arrays: without LLVM there is no variant for them."""
+    if plugin in _PLUGINS.values() and mi.variant().startswith("scalar"):
+        raise DeviceError(
+            f"material of type '{plugin}'",
+            "needs a usable LLVM",
+            fix="See `etendue doctor`; scenes with Mitsuba's own materials render without",
+        )
 
 
 def _listing(names: Iterable[str], limit: int = 20) -> str:

@@ -103,6 +103,11 @@ class ParsedState:
                 return int(props["max_depth"])
         return None
 
+    def hides_emitters(self) -> bool:
+        """Whether the file's integrator asks that lights are not seen directly."""
+        found = map(self.props, self.of_type("Integrator"))
+        return any("hide_emitters" in props and bool(props["hide_emitters"]) for props in found)
+
     def set_integrator(self, plugin: str, values: Mapping[str, Any]) -> None:
         """Replace whatever integrator the file has."""
         for key, _ in self.children(self.root, "Integrator"):

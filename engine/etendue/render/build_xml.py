@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import InputError
-from etendue.render.build_materials import Replacements
+from etendue.render.build_materials import Replacements, require_vectors
 from etendue.render.build_state import ParsedState, parser_config
 from etendue.scene.scene import Scene
 from etendue.scene.xml import find_resource
@@ -27,6 +27,8 @@ def xml_state(mi: Any, scene: Scene, replacements: Replacements) -> ParsedState:
     mi.parser.transform_resolve(config, raw)
     state = ParsedState(mi, config, raw)
     _find_files(state, scene)
+    for node in state.of_type("BSDF"):
+        require_vectors(mi, state.props(node).plugin_name())
     _name_shapes(state)
     materials: dict[tuple[str, ...], int] = {}
     for node in _surfaces(state):

@@ -51,6 +51,7 @@ def render(
     seed: int = 0,
     max_depth: int = 8,
     aovs: tuple[str, ...] = (),
+    hide_emitters: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Picture:
     """Render with `spp` samples in all; Ctrl-C keeps the passes that are complete."""
@@ -59,7 +60,11 @@ def render(
     unknown = [name for name in aovs if name not in AOVS]
     if unknown:
         raise InputError("aov", "is unknown", got=unknown[0], expected=", ".join(AOVS))
-    integrator: dict[str, Any] = {"type": "path", "max_depth": max_depth}
+    integrator: dict[str, Any] = {
+        "type": "path",
+        "max_depth": max_depth,
+        "hide_emitters": hide_emitters,
+    }
     if aovs:
         wanted = ",".join(f"{name}:{AOVS[name]}" for name in aovs)
         integrator = {"type": "aov", "aovs": wanted, "image": integrator}
