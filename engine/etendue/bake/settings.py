@@ -26,8 +26,8 @@ class BakeSettings:
     walks: int = 16  # reference walks averaged per pair
     reuse: int = 4  # how often a pool of reference samples is visited
     pool: int = 8  # steps' worth of samples produced by one reference launch
-    encoder_share: float = 0.4  # part of the steps in which an encoder produces the latents
-    lr: float = 1e-2
+    encoder_share: float = 0.5  # part of the steps in which an encoder produces the latents
+    lr: float = 1.5e-2
     lr_latent: float = 1e-2
     lr_end: float = 0.02  # final learning rate as a fraction
 

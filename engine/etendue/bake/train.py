@@ -61,7 +61,7 @@ def loss_evaluator(value: Tensor, target: Tensor) -> Tensor:
     """
     log = (value + EPSILON).log() - (target + EPSILON).log()
     root = (value + 1e-4) ** (1 / 3) - (target + 1e-4) ** (1 / 3)
-    return log.square().mean() + 4 * root.square().mean()
+    return log.square().mean() + 0.5 * root.square().mean()
 
 
 def loss_sampler(log_q: Tensor, batch: Batch) -> Tensor:

@@ -1,52 +1,50 @@
-"""A progress bar on stderr that appears only when something takes more than two seconds."""
+"""Progress of a bake on the terminal, and Ctrl-C as a polite request."""
 
 from __future__ import annotations
 
-import sys
-import time
-from types import TracebackType
-from typing import Any
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-PATIENCE_S = 2.0
+Advance = Callable[[int, int, float], None]
 
 
-class Progress:
-    """Call it with (done, total); shows a bar with the time left on a terminal, else nothing."""
+@contextmanager
+def baking(total: int) -> Iterator[tuple[Advance, Callable[[], bool]]]:
+    """Show a bar with ETA and current error; yield the callback and a stop predicate.
 
-    def __init__(self, label: str, *, shown: bool = True) -> None:
-        self.label = label
-        self.shown = shown and sys.stderr.isatty()
-        self.start = time.monotonic()
-        self.bar: Any = None
-        self.task: Any = None
+    The first Ctrl-C makes the predicate true, so that the bake can save its checkpoint; it is
+    raised as `KeyboardInterrupt` when the bake has stopped. A second one interrupts at once.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __enter__(self) -> Progress:
-        return self
+    from etendue.bake.train import BakeStoppedError
 
-    def __call__(self, done: int, total: int) -> None:
-        """Move the bar to `done` of `total`."""
-        if not self.shown or time.monotonic() - self.start < PATIENCE_S:
-            return
-        if self.bar is None:
-            from rich.console import Console
-            from rich.progress import Progress as Bar
-            from rich.progress import TimeRemainingColumn
+    stopped = [False]
 
-            self.bar = Bar(
-                *Bar.get_default_columns()[:3],
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task(self.label, total=total)
-        self.bar.update(self.task, completed=done, total=total)
+    def interrupt(*_: object) -> None:
+        if stopped[0]:
+            raise KeyboardInterrupt
+        stopped[0] = True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+    columns = (
+        TextColumn("baking"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} steps"),
+        TimeRemainingColumn(),
+        TextColumn("error {task.fields[loss]:.4f}"),
+    )
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("bake", total=total, loss=0.0)
+
+            def advance(step: int, total: int, loss: float) -> None:
+                bar.update(task, completed=step, loss=loss)
+
+            yield advance, lambda: stopped[0]
+    except BakeStoppedError as error:
+        raise KeyboardInterrupt(str(error)) from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +47,11 @@ def run(
 
     Ctrl-C keeps the work done: run the same command with --resume.
     """
-    from etendue.bake.material import bake, heldout_error
+    from etendue.bake.material import bake
+    from etendue.bake.quality import heldout_error
     from etendue.bake.settings import BakeSettings, check_settings
     from etendue.bsdf.layered import Layered
+    from etendue.commands._progress import baking
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
 
@@ -63,25 +63,20 @@ def run(
     _tell_notes(source)
     settings = _with_steps(source, settings, output, minutes, steps, resume)
     began = time.monotonic()
-    with _progress(settings.steps) as (advance, stop):
-        artifact = _guarded(
-            output,
-            lambda: bake(source, settings, output, resume=resume, progress=advance, stop=stop),
-        )
+    with baking(settings.steps) as (advance, stop):
+        artifact = bake(source, settings, output, resume=resume, progress=advance, stop=stop)
     figures: dict[str, Any] = {
         "file": str(output),
         "bytes": output.stat().st_size,
         "steps": settings.steps,
         "seconds": round(time.monotonic() - began, 1),
         "seed": seed,
-        "heldout": heldout_error(
-            artifact, Layered(source, walks=64), int(artifact.header["lod"]["resolution"])
-        ),
+        "heldout": heldout_error(artifact, Layered(source, walks=64)),
         "reproduce": f"etendue bake {material} -o {output} --arch {arch} "
         f"--resolution {resolution} --steps {settings.steps} --seed {seed}",
     }
     if report is not None:
-        from etendue.bake.report import write_report
+        from etendue.report.page import write_report
 
         figures["report"] = str(write_report(report, source, artifact, output, figures))
     _print(figures, json)
@@ -143,52 +138,6 @@ def _with_steps(
         typer.echo("measuring this machine ...", err=True)
         steps = plan_steps(source, settings, DRAFT_MINUTES if minutes is None else minutes)
     return dataclasses.replace(settings, steps=steps)
-
-
-class _progress:  # noqa: N801  (reads as a with-statement verb)
-    """Progress bar with ETA and error; turns Ctrl-C into a polite stop request."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("baking"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} steps"),
-            TimeRemainingColumn(),
-            TextColumn("error {task.fields[loss]:.4f}"),
-            console=Console(stderr=True),
-        )
-        self._task = self._bar.add_task("bake", total=total, loss=0.0)
-        self._stopped = False
-
-    def __enter__(self) -> tuple[Callable[[int, int, float], None], Callable[[], bool]]:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
-        self._bar.start()
-        return self._advance, lambda: self._stopped
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        signal.signal(signal.SIGINT, self._before)
-
-    def _advance(self, step: int, total: int, loss: float) -> None:
-        self._bar.update(self._task, completed=step, loss=loss)
-
-    def _interrupt(self, *_: object) -> None:
-        if self._stopped:
-            raise KeyboardInterrupt
-        self._stopped = True
-
-
-def _guarded(output: Path, work: Callable[[], Any]) -> Any:
-    from etendue.bake.train import BakeStoppedError
-
-    try:
-        return work()
-    except BakeStoppedError:
-        typer.echo(f"stopped; continue with: etendue bake ... -o {output} --resume", err=True)
-        raise KeyboardInterrupt from None
 
 
 def _print(figures: dict[str, Any], json: bool) -> None:
