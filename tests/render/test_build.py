@@ -74,7 +74,8 @@ def test_the_film_follows_size_crop_and_box(tmp_path: Path) -> None:
 
 def test_the_files_own_depth_and_samples_are_used_unless_told(tmp_path: Path) -> None:
     body = """<shape type="sphere"/><integrator type="path"><integer name="max_depth" value="3"/>
-    <boolean name="hide_emitters" value="true"/></integrator><sensor type="perspective"><sampler type="independent">
+    <boolean name="hide_emitters" value="true"/></integrator>
+    <sensor type="perspective"><sampler type="independent">
     <integer name="sample_count" value="$n"/></sampler></sensor>"""
     scene = load_scene(xml(tmp_path, body), parameters={"n": "7"})
     built = build(scene)
