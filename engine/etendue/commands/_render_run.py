@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from etendue.commands._render_progress import Progress
+from etendue.core.errors import DeviceError
 from etendue.render.build import BuiltScene, build
 from etendue.scene.scene import Scene
 
@@ -45,6 +46,9 @@ def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, A
     )
     for note in built.notes:
         say(f"note: {note}")
+    if backend == "auto":  # no LLVM: plain Python only where Mitsuba cannot help
+        backend = "naive" if built.twins else "mitsuba"
+        say(f"note: rendering with {backend}")
     middle = time.perf_counter()
     with Progress("rendering", shown=not request.quiet) as progress:
         picture = _render(backend, built, request, progress)
@@ -84,28 +88,34 @@ def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
     from etendue.device.caps import FALLBACK_VARIANT, best_variant
     from etendue.device.drjit import DEFAULT_VARIANT
 
-    if backend in ("drjit", "naive"):
+    if backend == "drjit":
         return DEFAULT_VARIANT, backend  # an unusable LLVM is then an error that says so
+    if backend == "naive":
+        return FALLBACK_VARIANT, backend
     variant, reason = best_variant()
     if variant == FALLBACK_VARIANT:
         say(f"note: {reason}")
-        return variant, "mitsuba"
+        return variant, backend
     return variant, "drjit" if backend == "auto" else backend
 
 
 def _render(backend: str, built: BuiltScene, request: Request, progress: Progress) -> Any:
-    if backend == "mitsuba":
-        from etendue.render.mitsuba_path import render
-    elif backend == "naive":
+    options: dict[str, Any] = {
+        "spp": built.spp,
+        "seed": request.seed,
+        "max_depth": built.max_depth,
+        "aovs": request.aovs,
+        "progress": progress,
+    }
+    if backend == "naive":
         from etendue.render.path.naive import render
+
+        return render(built.mi_scene, built.twins, **options)
+    options["hide_emitters"] = built.hide_emitters
+    if backend == "mitsuba":
+        if built.twins:
+            raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")
+        from etendue.render.mitsuba_path import render
     else:
         from etendue.render.path.drjit import render
-    return render(
-        built.mi_scene,
-        spp=built.spp,
-        seed=request.seed,
-        max_depth=built.max_depth,
-        aovs=request.aovs,
-        hide_emitters=built.hide_emitters,
-        progress=progress,
-    )
+    return render(built.mi_scene, **options)

@@ -32,6 +32,7 @@ class BuiltScene:
     max_depth: int  # path vertices, -1 = unlimited; 1 shows emitters only
     spp: int
     hide_emitters: bool
+    twins: Mapping[str, Any]  # shape -> `path.naive.NumpyBSDF`, only for scalar variants
     notes: tuple[str, ...]
 
 
@@ -81,6 +82,7 @@ def build(
         depth,
         spp if spp is not None else state.sampler_count() or DEFAULT_SPP,
         hidden,
+        state.twins,
         (*scene.notes, *state.notes),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from etendue.render.build_film import add_camera
-from etendue.render.build_materials import Replacements
+from etendue.render.build_materials import Replacements, is_scalar
 from etendue.render.build_state import ParsedState, parser_config
 from etendue.scene.mesh import Mesh
 from etendue.scene.scene import Light, Scene, Surface
@@ -34,6 +34,7 @@ def gltf_state(mi: Any, scene: Scene, replacements: Replacements) -> ParsedState
             props["emitter"] = mi.load_dict({"type": "area", "radiance": radiance})
         state.props(state.root)[f"shape_{number}"] = _mesh(mi, shape.name, shape.mesh, props)
         state.shape_names.append(shape.name)
+    state.twins.update(replacements.twins)
     for number, light in enumerate(scene.lights):
         _add_light(mi, state, light, f"light{number}")
     for camera in scene.cameras:
@@ -77,7 +78,7 @@ def _bsdf(mi: Any, surface: Surface, state: ParsedState) -> Any:
                 "bsdf": _principled(mi, surface),
             }
         )
-    if mi.variant().startswith("scalar"):
+    if is_scalar(mi):
         state.notes.append(
             f"material {surface.material.name}: Mitsuba's principled stands in for its layers"
         )

@@ -21,6 +21,7 @@ class Replacements:
         self.unused = set(self.plugins)
         self.seen: list[str] = []
         self.cache: dict[Any, Any] = {}
+        self.twins: dict[str, Any] = {}  # shape -> numpy twin, only without LLVM
 
     def find(self, shape: str) -> tuple[str, dict[str, str]] | None:
         """(plugin type, its parameters) for a shape, None to keep its own material."""
@@ -41,6 +42,13 @@ class Replacements:
             return None
         plugin, values = found
         key = (plugin, *values.values())
+        if is_scalar(self.mi):
+            from etendue.render.build_twins import NeuralTwin
+
+            if key not in self.cache:
+                self.cache[key] = NeuralTwin.load(values["filename"])
+            self.twins[shape] = self.cache[key]
+            return self.mi.load_dict({"type": "diffuse"})
         if key not in self.cache:
             self.cache[key] = self.mi.load_dict({"type": plugin, **values})
         return self.cache[key]
@@ -54,13 +62,18 @@ class Replacements:
                 )
 
 
+def is_scalar(mi: Any) -> bool:
+    """Whether the active variant has no arrays, hence no kernels for inline materials."""
+    return mi.variant().startswith("scalar")
+
+
 def require_vectors(mi: Any, plugin: str) -> None:
-    """Inline materials run on arrays: without LLVM there is no variant for them."""
-    if plugin in _PLUGINS.values() and mi.variant().startswith("scalar"):
+    """The layered walk runs on arrays only: without LLVM there is no variant for it."""
+    if plugin == "layered" and is_scalar(mi):
         raise DeviceError(
-            f"material of type '{plugin}'",
+            "material of type 'layered'",
             "needs a usable LLVM",
-            fix="See `etendue doctor`; scenes with Mitsuba's own materials render without",
+            fix="See `etendue doctor`; baked materials and Mitsuba's own render without",
         )
 
 

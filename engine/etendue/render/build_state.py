@@ -42,6 +42,7 @@ class ParsedState:
     state: Any
     shape_names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    twins: dict[str, Any] = field(default_factory=dict)  # numpy materials by shape
 
     def of_type(self, kind: str) -> list[int]:
         """Nodes of an object type such as "Sensor", in file order."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import InputError
-from etendue.render.build_materials import Replacements, require_vectors
+from etendue.render.build_materials import Replacements, is_scalar, require_vectors
 from etendue.render.build_state import ParsedState, parser_config
 from etendue.scene.scene import Scene
 from etendue.scene.xml import find_resource
@@ -40,6 +40,10 @@ def xml_state(mi: Any, scene: Scene, replacements: Replacements) -> ParsedState:
                 name = f"material-{len(materials)}"
                 materials[key] = state.append("BSDF", plugin, name, values)
             _set_bsdf(state, node, materials[key])
+    if is_scalar(mi):
+        from etendue.render.build_twins import take_twins
+
+        state.twins.update(take_twins(state))
     for name in (state.props(node).plugin_name() for node in state.of_type("Integrator")):
         if name in _OTHER_INTEGRATORS:
             text = _OTHER_INTEGRATORS[name]
