@@ -98,7 +98,8 @@ def ssim(reference: np.ndarray, test: np.ndarray, exposure: float = 0.0) -> floa
         raise InputError(
             "SSIM", "needs a larger picture", got=a.shape, expected=f">= {SSIM_WINDOW} pixels"
         )
-    return float(structural_similarity(a, b, data_range=1.0, win_size=SSIM_WINDOW))
+    value: Any = structural_similarity(a, b, data_range=1.0, win_size=SSIM_WINDOW)
+    return float(value)
 
 
 def all_metrics(

@@ -102,7 +102,7 @@ def _bounce(
     ds, emitted = scene.sample_emitter_direction(si, u, True, lit)
     lit = lit & (ds.pdf != 0.0)  # not in place: it may be `active` itself
     u3 = mi.Point3f(s.rng.next_float32(), s.rng.next_float32(), s.rng.next_float32())
-    e, eta, delta = _material(table, si, bsdf, si.to_local(ds.d), u3, s, active)
+    e, eta, delta = _material(table, si, bsdf, si.to_local(ds.d), lit, u3, s, active)
     if options.strategy == "mis":
         weight = dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
     else:
@@ -168,7 +168,14 @@ def _emission(scene: Any, options: PathOptions, si: Any, s: PathState) -> Any:
 
 
 def _material(
-    table: InlineTable, si: Any, bsdf: Any, wo: Any, u: Any, s: PathState, active: Any
+    table: InlineTable,
+    si: Any,
+    bsdf: Any,
+    wo: Any,
+    lit: Any,
+    u: Any,
+    s: PathState,
+    active: Any,
 ) -> tuple[Evaluation, Any, Any]:
     """Material at the vertex: evaluation, relative index, and whether the draw was a delta."""
     width = dr.width(si.t)
@@ -200,7 +207,8 @@ def _material(
             wi=mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z)),
             footprint=uv_footprint(si, s.cone),
         )
-        up = mi.Vector3f(wo.x, wo.y, wo.z * side)
+        # a direction from below is black: nothing is evaluated where no light comes from it
+        up = mi.Vector3f(wo.x, wo.y, dr.select(lit, wo.z * side, -1.0))
         inline = number != NONE
         e = table.evaluate(number, p, up, u, s.rng, e)
         e.wo.z = dr.select(inline, e.wo.z * side, e.wo.z)
