@@ -33,7 +33,7 @@ def test_torch_equals_numpy(seed: int) -> None:
         _hemisphere(rng, 50, 4),
         _hemisphere(rng, 50, 4),
     )
-    tensors = {k: v.numpy() for k, v in params.items()} | {"scale": np.ones(3)}
+    tensors = {k: v.numpy() for k, v in params.items()} | {"energy": np.ones((33, 3))}
     wide = np.repeat(latent[:, None], 4, 1)
     args = [torch.from_numpy(a) for a in (latent, wi, wo)]
     np.testing.assert_allclose(

@@ -29,7 +29,7 @@ def make_artifact(seed: int = 0, resolution: int = RESOLUTION) -> Artifact:
     rng = np.random.default_rng(seed)
     texels = level_offsets(resolution)[-1]
     tensors["latents"] = (0.5 * rng.normal(size=(texels, 8))).astype(np.float16)
-    tensors["scale"] = np.array([0.9, 1.0, 0.8], np.float32)
+    tensors["energy"] = rng.uniform(0.7, 1.0, (33, 3)).astype(np.float32)
     tensors["albedo"] = (0.1 * rng.normal(size=(3, 9))).astype(np.float32)
     return Artifact({"kind": "material", "lod": {"resolution": resolution}}, tensors)
 

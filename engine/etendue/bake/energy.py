@@ -1,4 +1,4 @@
-"""Directional albedo of a fitted material and the scale that keeps it below one."""
+"""Directional albedo of a fitted material and the table that keeps it below one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from etendue.bsdf.neural_numpy import density, draw, evaluate, lobes
 
 Array = np.ndarray
-ALBEDO_LIMIT = 0.999  # what the export scales the brightest albedo found to
+ALBEDO_LIMIT = 0.99  # leaves room for texels and directions between those measured
 
 
 def view_grid(count: int) -> Array:
-    """Viewer directions (count, 3) from the normal to grazing, spread over azimuth."""
-    z = np.linspace(1.0, 0.03, count)
+    """Viewer directions (count, 3) with cosines evenly from grazing to 1, spread over azimuth."""
+    z = np.maximum(np.linspace(0.0, 1.0, count), 0.01)
     phi = np.arange(count) * 2.399963
     r = np.sqrt(1 - z * z)
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
@@ -43,32 +43,32 @@ def directional_albedo(
     return total / samples
 
 
-def energy_scale(
-    latents: Array, tensors: Mapping[str, Array], seed: int, texels: int = 512
-) -> tuple[Array, float]:
-    """RGB factor <= 1 that brings the largest albedo found to the limit, and that albedo.
+def bound_energy(
+    latents: Array, tensors: Mapping[str, Array], seed: int, texels: int = 160
+) -> tuple[Array, Array]:
+    """Table `energy` (knots, 3) lowered so that no albedo found exceeds the limit, and the peaks.
 
-    Candidates over random texels (the coarsest ones always) and views are ranked with few samples
-    and the worst are measured again with many.
+    Per incidence, candidates over random texels (the coarsest always) are ranked with few samples
+    and the worst are measured again with many. A knot takes the least factor of its neighbours, so
+    that interpolation between knots stays below the limit too.
     """
     generator = np.random.default_rng(seed)
-    chosen = np.unique(
-        np.concatenate(
-            [
-                generator.integers(0, len(latents), min(texels, len(latents))),
-                np.arange(max(0, len(latents) - 21), len(latents)),
-            ]
-        )
-    )
-    views = view_grid(9)
+    table = tensors["energy"].astype(np.float64)
+    random = generator.integers(0, len(latents), min(texels, len(latents)))
+    chosen = np.unique([*random, *range(max(0, len(latents) - 21), len(latents))])
+    views = view_grid(len(table))
     latent = np.repeat(latents[chosen].astype(np.float64), len(views), 0)
-    wi = np.tile(views, (len(chosen), 1))
-    rough = directional_albedo(latent, wi, tensors, 48)
-    worst = np.argsort(rough.max(-1))[-96:]
-    exact = directional_albedo(latent[worst], wi[worst], tensors, 2048)
-    peak = exact.max(0)
-    scale = np.minimum(1.0, ALBEDO_LIMIT / np.maximum(peak, 1e-9))
-    return scale.astype(np.float32), float(peak.max())
+    knot = np.tile(np.arange(len(views)), len(chosen))
+    rough = directional_albedo(latent, views[knot], tensors, 32).max(-1)
+    worst = np.concatenate(
+        [(k := np.flatnonzero(knot == n))[np.argsort(rough[k])[-8:]] for n in range(len(views))]
+    )
+    exact = directional_albedo(latent[worst], views[knot[worst]], tensors, 1024)
+    peak = np.array([exact[knot[worst] == n].max(0) for n in range(len(views))])
+    factor = np.minimum(1.0, ALBEDO_LIMIT / np.maximum(peak, 1e-9))
+    padded = np.concatenate([factor[:1], factor, factor[-1:]])
+    factor = np.minimum(np.minimum(padded[:-2], padded[2:]), factor)
+    return (table * factor).astype(np.float32), peak
 
 
 def albedo_map(latents: Array, tensors: Mapping[str, Array], seed: int) -> Array:

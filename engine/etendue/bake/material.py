@@ -14,7 +14,7 @@ from etendue import __version__
 from etendue.artifact import Artifact, write_artifact
 from etendue.bake import train
 from etendue.bake.checkpoint import load_checkpoint
-from etendue.bake.energy import albedo_map, energy_scale
+from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
 from etendue.bake.settings import BakeSettings, check_settings
 from etendue.bsdf.base import InlineBSDF
@@ -93,17 +93,16 @@ def _saver(
 def export(
     material: LayeredMaterial, settings: BakeSettings, fit: train.Fit, reference: InlineBSDF
 ) -> Artifact:
-    """Artifact of a finished fit: half-precision latents, energy scale, guides, quality."""
+    """Artifact of a finished fit: half-precision latents, energy table, guides, quality."""
     tensors: dict[str, np.ndarray] = {
         name: value.detach().numpy().astype(np.float32)
         for name, value in fit.params.items()
         if not name.startswith("encoder")
     }
     tensors["latents"] = tensors["latents"].astype(np.float16)
-    tensors["scale"] = mean_ratio(tensors, reference, settings)
+    tensors["energy"] = mean_ratio(tensors, reference, settings)
     latents = tensors["latents"].astype(np.float64)
-    bound, peak = energy_scale(latents, tensors, settings.seed)
-    tensors["scale"] = tensors["scale"] * bound
+    tensors["energy"], peaks = bound_energy(latents, tensors, settings.seed)
     tensors["albedo"] = albedo_map(latents, tensors, settings.seed)
     header = {
         "kind": "material",
@@ -118,7 +117,7 @@ def export(
             "notes": list(material.notes),
         },
         "quality": {
-            "peak_albedo_before_scale": round(peak, 5),
+            "peak_albedo_before_bound": round(float(peaks.max()), 5),
             "history": [[int(s), round(float(x), 5)] for s, x in _thin(fit.history, 200)],
         },
     }

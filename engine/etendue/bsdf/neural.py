@@ -15,7 +15,7 @@ import numpy as np
 
 from etendue.artifact import Artifact, read_artifact, require
 from etendue.bsdf.base import BSDFSample, ShadingPoint
-from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS, LOBE_SCALE, LOBE_WIDTH
+from etendue.bsdf.neural_numpy import ALPHA_FLOOR, ENERGY_KNOTS, LATENTS, LOBE_SCALE, LOBE_WIDTH
 from etendue.bsdf.pyramid import LatentPyramid, is_power_of_two, level_offsets
 from etendue.core.errors import InputError
 
@@ -31,6 +31,16 @@ class _Lobes:
     mean_y: Any
     axis: Any
     specular: Any
+
+
+@dataclass
+class _View:
+    """What evaluations at one point share (a Dr.Jit PyTree)."""
+
+    latent: list[Any]
+    wi: Any
+    frames: list[tuple[Any, Any, Any, Any]]  # tangent, bitangent, normal, wi in the frame
+    energy: Any  # Color3f
 
 
 class NeuralBSDF:
@@ -54,9 +64,9 @@ class NeuralBSDF:
         )
         dr.eval(views[0].buffer)
         self._weights = dict(zip(names, views, strict=True))
-        self._scale = mi.Color3f(tensors["scale"].astype(np.float32).tolist())
+        self._energy = mi.Float(tensors["energy"].astype(np.float32).ravel())
         self._albedo = tensors["albedo"].astype(np.float32)
-        dr.make_opaque(self._scale)
+        dr.eval(self._energy)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NeuralBSDF:
@@ -67,8 +77,7 @@ class NeuralBSDF:
 
     def eval(self, p: ShadingPoint, wo: Any, rng: Any, active: Any) -> Any:
         """f |cos theta_o| at one stochastically chosen level."""
-        latent = self._latent(p, self._pick_level(p, rng), active)
-        return self._evaluate(self._project(latent, p.wi), latent, wo, active)
+        return self._evaluate(self._view(p, self._pick_level(p, rng), active), wo, active)
 
     def pdf(self, p: ShadingPoint, wo: Any, active: Any) -> Any:
         """Density at the nearest level."""
@@ -77,19 +86,18 @@ class NeuralBSDF:
 
     def sample(self, p: ShadingPoint, u: Any, rng: Any, active: Any) -> BSDFSample:
         """Draw from the nearest level's lobes."""
-        latent = self._latent(p, self._nearest_level(p), active)
-        framed = self._project(latent, p.wi)
-        return self._sample(framed, latent, self._lobes(latent, p.wi), p.wi, u, active)
+        view = self._view(p, self._nearest_level(p), active)
+        return self._sample(view, self._lobes(view.latent, p.wi), u, active)
 
     def eval_pdf_sample(
         self, p: ShadingPoint, wo: Any, u: Any, rng: Any, active: Any
     ) -> tuple[Any, Any, BSDFSample]:
         """Everything the path tracer needs at a vertex, on one stochastically chosen level."""
-        latent = self._latent(p, self._pick_level(p, rng), active)
-        framed, lobes = self._project(latent, p.wi), self._lobes(latent, p.wi)
-        f = self._evaluate(framed, latent, wo, active)
+        view = self._view(p, self._pick_level(p, rng), active)
+        lobes = self._lobes(view.latent, p.wi)
+        f = self._evaluate(view, wo, active)
         pdf = self._density(lobes, p.wi, wo, active)
-        return f, pdf, self._sample(framed, latent, lobes, p.wi, u, active)
+        return f, pdf, self._sample(view, lobes, u, active)
 
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
         """Affine guess from the latents (see `bake.energy.albedo_map`), for guides only."""
@@ -129,32 +137,43 @@ class NeuralBSDF:
             layer += 1
         return list(x)
 
-    def _project(self, latent: list[Any], wi: Any) -> list[tuple[Any, Any, Any, Any]]:
-        """Per learned frame: tangent, bitangent, normal and `wi` expressed in it."""
+    def _view(self, p: ShadingPoint, level: Any, active: Any) -> _View:
+        """Latents, learned frames with `wi` in them, and the energy factor at a point."""
         import drjit as dr
         import drjit.nn as nn
 
         mi, framed = self._mi, []
+        latent = self._latent(p, level, active)
         raw = list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
         for k in (0, 6):
             n = dr.normalize(mi.Vector3f(raw[k], raw[k + 1], raw[k + 2] + 1))
             t = dr.normalize(mi.Vector3f(raw[k + 3] + 1, raw[k + 4], raw[k + 5]))
             b = dr.normalize(dr.cross(n, t))
-            framed.append((t, b, n, _local(mi, t, b, n, wi)))
-        return framed
+            framed.append((t, b, n, _local(mi, t, b, n, p.wi)))
+        return _View(latent, p.wi, framed, self._energy_at(p.wi.z, active))
 
-    def _evaluate(self, framed: list[Any], latent: list[Any], wo: Any, active: Any) -> Any:
+    def _energy_at(self, cos_i: Any, active: Any) -> Any:
+        """`neural_numpy.energy`."""
         import drjit as dr
 
-        mi, inputs = self._mi, list(latent)
-        for t, b, n, wi_local in framed:
+        mi = self._mi
+        at = dr.clip(cos_i, 0, 1) * float(ENERGY_KNOTS - 1)
+        knot = dr.minimum(mi.UInt(at), ENERGY_KNOTS - 2)
+        low, high = (dr.gather(mi.Color3f, self._energy, knot + k, active) for k in (0, 1))
+        return dr.lerp(low, high, at - mi.Float(knot))
+
+    def _evaluate(self, view: _View, wo: Any, active: Any) -> Any:
+        import drjit as dr
+
+        mi, inputs = self._mi, list(view.latent)
+        for t, b, n, wi_local in view.frames:
             wo_local = _local(mi, t, b, n, wo)
             half = wi_local + wo_local
             spread = dr.rcp(LOBE_WIDTH**2 * (half.z * half.z + 1e-4))
             log_slopes = [LOBE_SCALE * dr.log(1 + h * h * spread) for h in (half.x, half.y)]
             inputs += [*wi_local, *wo_local, *log_slopes]
         raw = self._mlp(inputs, "evaluator")
-        value = dr.exp(mi.Color3f(*raw) - 3) * self._scale * wo.z
+        value = dr.exp(mi.Color3f(*raw) - 3) * view.energy * wo.z
         return dr.select(active & (wo.z > 0), value, 0)
 
     def _lobes(self, latent: list[Any], wi: Any) -> _Lobes:
@@ -222,15 +241,13 @@ class NeuralBSDF:
         cosine = local.x * t + local.y * b2 + local.z * lobe.axis
         return dr.select(u.x < lobe.specular, glossy, cosine)
 
-    def _sample(
-        self, framed: list[Any], latent: list[Any], lobes: _Lobes, wi: Any, u: Any, active: Any
-    ) -> BSDFSample:
+    def _sample(self, view: _View, lobes: _Lobes, u: Any, active: Any) -> BSDFSample:
         import drjit as dr
 
-        wo = self._draw(lobes, wi, u)
-        pdf = self._density(lobes, wi, wo, active)
+        wo = self._draw(lobes, view.wi, u)
+        pdf = self._density(lobes, view.wi, wo, active)
         valid = active & (pdf > 0)
-        f = self._evaluate(framed, latent, wo, valid)
+        f = self._evaluate(view, wo, valid)
         return BSDFSample(wo, dr.select(valid, pdf, 0), dr.select(valid, f / pdf, 0))
 
 
@@ -257,7 +274,12 @@ def check_material(source: object, artifact: Artifact) -> None:
     require(
         source,
         artifact,
-        {"latents": (texels, LATENTS), "frames": (12, LATENTS), "scale": (3,), "albedo": (3, 9)},
+        {
+            "latents": (texels, LATENTS),
+            "frames": (12, LATENTS),
+            "energy": (ENERGY_KNOTS, 3),
+            "albedo": (3, 9),
+        },
     )
     for name, inputs, outputs in (("evaluator", 24, 3), ("sampler", 11, 9)):
         layer, width = 0, inputs

@@ -14,6 +14,7 @@ import numpy as np
 LATENTS = 8
 ALPHA_FLOOR = 1e-2  # narrowest sampling lobe; the evaluator is not bounded by it
 LOBE_WIDTH = 0.03  # GGX alpha whose log profile is an evaluator input
+ENERGY_KNOTS = 33  # of the table `energy`
 LOBE_SCALE = 0.25  # keeps that input of order one
 Array = np.ndarray
 
@@ -77,10 +78,19 @@ def features(latent: Array, wi: Array, wo: Array, weight: Array) -> Array:
 
 
 def evaluate(latent: Array, wi: Array, wo: Array, tensors: Mapping[str, Array]) -> Array:
-    """f |cos theta_o| = scale exp(net - 3) wo.z, and 0 below the horizon; (..., 3)."""
+    """f |cos theta_o| = energy(wi.z) exp(net - 3) wo.z, and 0 below the horizon; (..., 3)."""
     x = features(latent, wi, wo, tensors["frames"])
     value = np.exp(mlp(x, tensors, "evaluator") - 3) * np.maximum(wo[..., 2:], 0)
-    return value * tensors["scale"]
+    return value * energy(wi[..., 2], tensors["energy"])
+
+
+def energy(cos_i: Array, table: Array) -> Array:
+    """RGB factor by incidence: linear in a table (knots, 3) over cos theta_i from 0 to 1.
+
+    It restores the reference's mean reflectance and holds the directional albedo below one.
+    """
+    at = np.linspace(0.0, 1.0, len(table))
+    return np.stack([np.interp(cos_i, at, table[:, c]) for c in range(3)], -1)
 
 
 def tanh_approx(x: Array) -> Array:

@@ -93,7 +93,7 @@ def _collect(
     neural: Any,
 ) -> dict[str, Any]:
     """Every figure of the page as plain JSON values."""
-    from etendue.report import checks
+    from etendue.bake import checks
 
     tensors = dict(artifact.tensors)
     texture = material.texture.data
@@ -135,8 +135,9 @@ def _write_pictures(folder: Path, number: int, c: Comparison) -> None:
 def _plots(
     material: LayeredMaterial, artifact: Artifact, reference: Any, neural: Any
 ) -> dict[str, bytes]:
+    from etendue.bake import checks
     from etendue.bsdf.layered import Layered
-    from etendue.report import checks, plots
+    from etendue.report import plots
 
     smooth = Layered(material, walks=512)
     curves = [
