@@ -129,3 +129,40 @@ def test_nested_inline_material_goes_through_virtual_calls(room: Any, inline_bsd
     assert len(table.materials) == 1 and table.plugins == []
     theirs = room(blend(diffuse(BLUE), diffuse(RED)), floor, small={**small, "bsdf": diffuse(BLUE)})
     agree(render(ours, table, spp=256, seed=1), render(theirs, spp=256, seed=2))
+
+
+def test_instances(mi: Any, camera: Any, inline_bsdf: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    def scene(red: Any, blue: Any) -> Any:
+        def ball(x: float, bsdf: Any) -> dict[str, Any]:
+            return {"type": "sphere", "center": [x, 0, 0], "radius": 0.5, "bsdf": bsdf}
+
+        up = mi.ScalarTransform4f().translate([0, 1.1, 0])
+        return mi.load_dict(
+            {
+                "type": "scene",
+                "sensor": camera((0, 0.5, 5), (0, 0.5, 0)),
+                "group": {"type": "shapegroup", "a": ball(-0.6, red), "b": ball(0.6, blue)},
+                "one": {"type": "instance", "group": {"type": "ref", "id": "group"}},
+                "two": {
+                    "type": "instance",
+                    "to_world": up,
+                    "group": {"type": "ref", "id": "group"},
+                },
+                "single": ball(1.8, red),
+                "sky": {"type": "constant"},
+            }
+        )
+
+    red = inline_bsdf(RED)
+    ours, theirs = scene(red, diffuse(BLUE)), scene(diffuse(RED), diffuse(BLUE))
+    agree(render(ours, spp=128, seed=1), render(theirs, spp=128, seed=2))
+
+
+def test_nothing_in_the_scene(mi: Any, camera: Any) -> None:
+    from etendue.render.path.drjit import render
+
+    dark = mi.load_dict({"type": "scene", "sensor": camera((0, 0, 4), (0, 0, 0), 8)})
+    film = render(dark, spp=2, aovs=("depth", "shape_id", "albedo"))
+    assert film.rgb.max() == 0 and (film.aovs["shape_id"] == -1).all()

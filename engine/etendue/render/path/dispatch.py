@@ -18,7 +18,7 @@ import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
 
-NONE = 0xFF  # number of Mitsuba's own BSDFs
+NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
 
 
@@ -45,7 +45,8 @@ class InlineTable:
     @classmethod
     def from_scene(cls, scene: Any) -> InlineTable:
         """Collect the materials of all shapes; `twosided` around one is looked through."""
-        bsdfs = [bsdf for bsdf in (shape.bsdf() for shape in scene.shapes()) if bsdf is not None]
+        shown = [shape.bsdf() for shape in scene.shapes()]
+        bsdfs = [bsdf for bsdf in shown if bsdf is not None]
         owners: list[Any] = []
         virtual: set[int] = set()
         numbers: dict[int, int] = {}
@@ -67,7 +68,8 @@ class InlineTable:
             [owner.inline for owner in owners],
             [owner for owner in owners if id(owner) not in virtual],
             mi.UInt(buffer),
-            all(_inline_owner(bsdf) is not None for bsdf in bsdfs),
+            # an instance has no BSDF of its own, the shapes in its group do
+            all(bsdf is not None and _inline_owner(bsdf) is not None for bsdf in shown),
         )
         dr.eval(table.numbers)
         return table

@@ -89,7 +89,7 @@ def _bounce(
     scene: Any, table: InlineTable, options: PathOptions, limit: int, s: PathState
 ) -> PathState:
     """One segment: what the ray hits, light found there, the next ray."""
-    si = scene.ray_intersect(s.ray, mi.RayFlags.All, False, s.active)
+    si = scene.ray_intersect(s.ray, mi.RayFlags.All, s.depth == 0, s.active)
     radiance = s.radiance + s.throughput * _emission(scene, options, si, s)
     active = s.active & si.is_valid() & (s.depth + 1 < limit)
     bsdf = si.bsdf()
