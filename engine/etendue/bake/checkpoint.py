@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from etendue.artifact import digest
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
+
+KEY = "bake"
+_ADVICE = "Discard it with --restart"
 
 
 @dataclass(frozen=True)
@@ -34,31 +38,53 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
     }
     tensors = {k: v.detach().contiguous() for k, v in checkpoint.tensors.items()}
+    signed = {"sha256": _digest(record, tensors), "record": record}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"bake": json.dumps(record)})
+        save_file(tensors, temporary, metadata={KEY: json.dumps(signed)})
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint:
     """Read a checkpoint; `InputError` when it is damaged or of another material or settings."""
+    record, tensors = _read(path)
+    found = record["identity"]
+    if found["material"] != identity["material"]:
+        raise InputError(path, "belongs to a bake of another material", fix=_ADVICE)
+    ours, theirs = identity["settings"], found["settings"]
+    if other := sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k)):
+        raise InputError(
+            path,
+            "belongs to a bake with other settings",
+            got=", ".join(f"{k} {theirs.get(k)}" for k in other),
+            expected=", ".join(f"{k} {ours.get(k)}" for k in other),
+            fix="Resume with those, or discard it with --restart",
+        )
+    return Checkpoint(record["step"], found, tensors, record["history"])
+
+
+def planned_steps(path: Path) -> int:
+    """Total steps of the unfinished bake in `path`."""
+    return int(_read(path)[0]["identity"]["settings"]["steps"])
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Verified record and tensors of a checkpoint file."""
     from safetensors import SafetensorError, safe_open
 
-    advice = "Delete it, or bake without --resume"
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads(file.metadata()["bake"])
+            signed = json.loads(file.metadata()[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+        record, sha256 = signed["record"], signed["sha256"]
+        intact = _digest(record, tensors) == sha256
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is not a readable checkpoint ({error})", fix=advice) from None
-    for key, value in identity.items():
-        if record["identity"].get(key) != value:
-            raise InputError(
-                path,
-                f"belongs to a bake with another {key}",
-                got=record["identity"].get(key),
-                expected=value,
-                fix=advice,
-            )
-    return Checkpoint(record["step"], record["identity"], tensors, record["history"])
+        raise InputError(path, f"is not a readable checkpoint ({error})", fix=_ADVICE) from None
+    if not intact:
+        raise InputError(path, "is damaged (its SHA-256 does not match)", fix=_ADVICE)
+    return record, tensors
+
+
+def _digest(record: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    return digest(record, {name: value.numpy() for name, value in tensors.items()})
 
 
 def adam_tensors(optimizer: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, Tensor]:
@@ -81,16 +107,3 @@ def restore_adam(
             saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if saved:
                 optimizer.state[parameter] = {k: v.clone() for k, v in saved.items()}
-
-
-def planned_steps(path: Path) -> int:
-    """Total steps of the unfinished bake in `path`."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return int(json.loads(file.metadata()["bake"])["identity"]["settings"]["steps"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            path, f"is not a readable checkpoint ({error})", fix="Delete it and bake again"
-        ) from None

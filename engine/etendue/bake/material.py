@@ -53,10 +53,11 @@ def bake(
     resume: bool = False,
     progress: train.Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
+    save_every_s: float = SAVE_EVERY_S,
 ) -> Artifact:
     """Fit `material`, write `out`, return the artifact.
 
-    A checkpoint beside `out` is refreshed while it runs and removed at the end. Raises
+    A checkpoint beside `out` is refreshed every `save_every_s` and removed at the end. Raises
     `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
     `InputError` for settings, files and checkpoints that do not fit.
     """
@@ -69,7 +70,7 @@ def bake(
         fit = train.from_checkpoint(settings, load_checkpoint(checkpoint_path(out), identity), data)
     else:
         fit = train.start(settings, data)
-    saver = _saver(checkpoint_path(out), identity, settings.steps, stop)
+    saver = _saver(checkpoint_path(out), identity, settings.steps, save_every_s, stop)
     fit = train.run(settings, fit, reference, progress=progress, save=saver, stop=stop)
     artifact = export(material, settings, fit, reference)
     write_artifact(out, artifact)
@@ -78,12 +79,12 @@ def bake(
 
 
 def _saver(
-    path: Path, identity: dict[str, Any], steps: int, stop: Callable[[], bool]
+    path: Path, identity: dict[str, Any], steps: int, every_s: float, stop: Callable[[], bool]
 ) -> Callable[[train.Fit], None]:
     save, last = train.save_to(path, identity), [time.monotonic()]
 
     def maybe(fit: train.Fit) -> None:
-        if stop() or time.monotonic() - last[0] > SAVE_EVERY_S or fit.step >= steps:
+        if stop() or time.monotonic() - last[0] >= every_s or fit.step >= steps:
             save(fit)
             last[0] = time.monotonic()
 

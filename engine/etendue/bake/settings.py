@@ -9,6 +9,7 @@ from typing import Any
 
 from etendue.core.errors import InputError
 
+SEEDS = 1 << 32  # any 32-bit number is a seed
 ARCHITECTURES = ("2x16", "2x32", "3x64")
 
 
@@ -47,3 +48,7 @@ def check_settings(settings: BakeSettings) -> None:
         )
     if settings.steps < 1:
         raise InputError("--steps", "is too small", got=settings.steps, expected="at least 1")
+    if not 0 <= settings.seed < SEEDS:
+        raise InputError(
+            "--seed", "is out of range", got=settings.seed, expected=f"0 to {SEEDS - 1}"
+        )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 Advance = Callable[[int, int, float], None]
 
 
 @contextmanager
-def baking(total: int) -> Iterator[tuple[Advance, Callable[[], bool]]]:
+def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], bool]]]:
     """Show a bar with ETA and current error; yield the callback and a stop predicate.
 
     The first Ctrl-C makes the predicate true, so that the bake can save its checkpoint; it is
-    raised as `KeyboardInterrupt` when the bake has stopped. A second one interrupts at once.
+    raised as `KeyboardInterrupt` when the bake of `output` has stopped, after a line that says
+    what was kept. A second one interrupts at once.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from etendue.bake.material import checkpoint_path
     from etendue.bake.train import BakeStoppedError
 
     stopped = [False]
@@ -44,7 +48,12 @@ def baking(total: int) -> Iterator[tuple[Advance, Callable[[], bool]]]:
                 bar.update(task, completed=step, loss=loss)
 
             yield advance, lambda: stopped[0]
-    except BakeStoppedError as error:
-        raise KeyboardInterrupt(str(error)) from None
+        if stopped[0]:
+            print(f"interrupted: {output} is complete", file=sys.stderr)
+            raise KeyboardInterrupt
+    except BakeStoppedError:
+        again = f"continue with `etendue bake ... -o {output} --resume`"
+        print(f"interrupted: kept {checkpoint_path(output)}; {again}", file=sys.stderr)
+        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +50,7 @@ def run(
 
     Ctrl-C keeps the work done: run the same command with --resume.
     """
-    from etendue.bake.material import bake
+    from etendue.bake.material import bake, checkpoint_path
     from etendue.bake.quality import heldout_error
     from etendue.bake.settings import BakeSettings, check_settings
     from etendue.bsdf.layered import Layered
@@ -56,14 +59,17 @@ def run(
     from etendue.scene.materialx import load_material
 
     settings = BakeSettings(arch=arch, resolution=resolution, seed=seed)
-    check_settings(settings)
-    _check_output(output, resume=resume, restart=restart)
+    check_settings(settings if steps is None else replace(settings, steps=steps))
+    _check_plan(minutes, steps, resume=resume, restart=restart)
+    _check_output(output, report, resume=resume, restart=restart)
     activate()
     source = load_material(material, name, resolution)
     _tell_notes(source)
     settings = _with_steps(source, settings, output, minutes, steps, resume)
+    if restart:
+        checkpoint_path(output).unlink(missing_ok=True)
     began = time.monotonic()
-    with baking(settings.steps) as (advance, stop):
+    with baking(settings.steps, output) as (advance, stop):
         artifact = bake(source, settings, output, resume=resume, progress=advance, stop=stop)
     figures: dict[str, Any] = {
         "file": str(output),
@@ -72,8 +78,7 @@ def run(
         "seconds": round(time.monotonic() - began, 1),
         "seed": seed,
         "heldout": heldout_error(artifact, Layered(source, walks=64)),
-        "reproduce": f"etendue bake {material} -o {output} --arch {arch} "
-        f"--resolution {resolution} --steps {settings.steps} --seed {seed}",
+        "reproduce": _command(material, name, output, settings),
     }
     if report is not None:
         from etendue.report.page import write_report
@@ -82,30 +87,61 @@ def run(
     _print(figures, json)
 
 
-def _check_output(output: Path, *, resume: bool, restart: bool) -> None:
-    """Fail before any work when the result or its checkpoint could not be written."""
+def _command(material: Path, name: str | None, output: Path, settings: BakeSettings) -> str:
+    """The command line that makes the same file again."""
+    words = ["etendue", "bake", str(material), "-o", str(output)]
+    words += ["--material", name] if name is not None else []
+    words += ["--arch", settings.arch, "--resolution", str(settings.resolution)]
+    words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
+    return shlex.join(words)
+
+
+def _check_plan(minutes: float | None, steps: int | None, *, resume: bool, restart: bool) -> None:
+    """Raise `InputError` for options that contradict each other and times nobody can keep."""
+    from etendue.core.errors import InputError
+
+    if steps is not None and minutes is not None:
+        raise InputError("--steps", "excludes --time")
+    if resume and restart:
+        raise InputError("--resume", "excludes --restart")
+    if minutes is not None and not 0 < minutes < 10_000:
+        raise InputError("--time", "is not usable", got=minutes, expected="minutes > 0")
+
+
+def _check_output(output: Path, report: Path | None, *, resume: bool, restart: bool) -> None:
+    """Fail before any work when a result or the checkpoint could not be written."""
     from etendue.bake.material import checkpoint_path
     from etendue.core.errors import InputError
-    from etendue.core.files import atomic_path
 
     if output.suffix != ".eta":
         raise InputError("-o", "needs the suffix .eta", got=output.name)
     if output.is_dir():
         raise InputError(output, "is a folder", expected="a file name")
-    with atomic_path(checkpoint_path(output).with_suffix(".probe")) as probe:
-        probe.touch()
-    checkpoint_path(output).with_suffix(".probe").unlink()
+    _check_folder(output.parent)
+    if report is not None:
+        _check_folder(report)
     saved = checkpoint_path(output)
-    if restart:
-        saved.unlink(missing_ok=True)
     if resume and not saved.exists():
         raise InputError(saved, "there is no checkpoint to resume", fix="Bake without --resume")
-    if not resume and saved.exists():
+    if not (resume or restart) and saved.exists():
         raise InputError(
             saved,
             "an unfinished bake is in the way",
             fix="Continue it with --resume or discard it with --restart",
         )
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `InputError` unless files can be made in `folder`, which need not exist yet."""
+    from etendue.core.errors import InputError
+
+    ancestor = folder.absolute()
+    while not ancestor.exists():
+        ancestor = ancestor.parent
+    if not ancestor.is_dir():
+        raise InputError(folder, f"cannot be made, {ancestor} is not a folder")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise InputError(folder, "cannot be written", fix="Choose a writable folder")
 
 
 def _tell_notes(material: LayeredMaterial) -> None:
@@ -122,22 +158,15 @@ def _with_steps(
     resume: bool,
 ) -> BakeSettings:
     """Settings with the step count asked for, planned from a time, or found in the checkpoint."""
-    import dataclasses
-
     from etendue.bake.checkpoint import planned_steps
     from etendue.bake.material import checkpoint_path, plan_steps
-    from etendue.core.errors import InputError
 
-    if steps is not None and minutes is not None:
-        raise InputError("--steps", "excludes --time")
-    if minutes is not None and not 0 < minutes < 10_000:
-        raise InputError("--time", "is not usable", got=minutes, expected="minutes > 0")
     if resume and steps is None:
         steps = planned_steps(checkpoint_path(output))
     if steps is None:
         typer.echo("measuring this machine ...", err=True)
         steps = plan_steps(source, settings, DRAFT_MINUTES if minutes is None else minutes)
-    return dataclasses.replace(settings, steps=steps)
+    return replace(settings, steps=steps)
 
 
 def _print(figures: dict[str, Any], json: bool) -> None:

@@ -59,7 +59,7 @@ def run(
     settings = dataclasses.replace(settings, steps=steps)
     eta = output / "material.eta"
     bake_began = time.monotonic()
-    with baking(steps) as (advance, stop):
+    with baking(steps, eta) as (advance, stop):
         artifact = bake(source, settings, eta, progress=advance, stop=stop)
     figures: dict[str, Any] = {
         "seconds": round(time.monotonic() - bake_began, 1),

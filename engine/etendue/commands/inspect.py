@@ -18,20 +18,21 @@ def summary(file: Path) -> dict[str, Any]:
 
     artifact = read_artifact(file)
     header = dict(artifact.header)
-    header["quality"] = {k: v for k, v in header.get("quality", {}).items() if k != "history"}
+    quality = header.get("quality")
+    if isinstance(quality, dict):
+        header["quality"] = {k: v for k, v in quality.items() if k != "history"}
     parts: dict[str, int] = {}
     for name, array in artifact.tensors.items():
         part = name.partition(".")[0]
         parts[part] = parts.get(part, 0) + array.nbytes
     texels = len(artifact.tensors["latents"]) if "latents" in artifact.tensors else 0
-    return {
+    return header | {
         "file": str(file),
         "file_bytes": file.stat().st_size,
         "tensor_bytes": byte_size(artifact),
         "part_bytes": parts,
         "texels": texels,
         "bytes_per_texel": parts.get("latents", 0) / texels if texels else 0,
-        **header,
     }
 
 
@@ -46,11 +47,17 @@ def run(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False, box=None)
     for key, value in _flat(info):
-        table.add_row(key, str(value))
+        table.add_row(Text(_printable(key)), Text(_printable(str(value))))
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """`text` without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
