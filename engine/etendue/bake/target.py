@@ -42,7 +42,30 @@ def draw_levels(count: int, resolution: int, generator: np.random.Generator) -> 
     return generator.choice(len(weights), size=count, p=weights / weights.sum())
 
 
-def produce(
+@dataclass(frozen=True)
+class Launch:
+    """A batch that the Dr.Jit threads may still be working on; `collect` waits for it."""
+
+    uv: np.ndarray
+    level: np.ndarray
+    pairs: int
+    arrays: tuple[Any, Any, Any, Any]  # wi, wo, f, pdf
+
+    def collect(self) -> Batch:
+        """Wait and hand over to torch."""
+        wi, wo, f, pdf = self.arrays
+        shape = (len(self.uv), self.pairs, 3)
+        return Batch(
+            uv=torch.from_numpy(self.uv.astype(np.float32)),
+            level=torch.from_numpy(self.level.astype(np.int64)),
+            wi=_rows(wi).reshape(shape),
+            wo=_rows(wo).reshape(shape),
+            f=_rows(f).reshape(shape),
+            pdf=torch.from_numpy(np.array(pdf.numpy())).reshape(shape[:2]),
+        )
+
+
+def launch(
     reference: InlineBSDF,
     count: int,
     pairs: int,
@@ -51,11 +74,12 @@ def produce(
     index: int,
     *,
     at_centres: bool,
-) -> Batch:
-    """`count` texels x `pairs` directions of reference values; a pure function of its arguments.
+) -> Launch:
+    """Start `count` texels x `pairs` directions of reference values, without waiting.
 
-    Texels are drawn exponentially over levels; `at_centres` snaps them to texel centres. The truth
-    of a coarse texel is the mean over its footprint (the reference jitters inside it).
+    The result is a pure function of the arguments. Texels are drawn exponentially over levels;
+    `at_centres` snaps them to texel centres. The truth of a coarse texel is the mean over its
+    footprint (the reference jitters inside it).
     """
     import drjit as dr
     import mitsuba as mi
@@ -79,15 +103,22 @@ def produce(
     wo, pdf = _outgoing(mi, reference, p, rng)
     f = reference.eval(p, wo, rng, mi.Bool(True))
     dr.eval(wi, wo, f, pdf)
-    shape = (count, pairs, 3)
-    return Batch(
-        uv=torch.from_numpy(uv.astype(np.float32)),
-        level=torch.from_numpy(level.astype(np.int64)),
-        wi=_rows(wi).reshape(shape),
-        wo=_rows(wo).reshape(shape),
-        f=_rows(f).reshape(shape),
-        pdf=torch.from_numpy(np.array(pdf.numpy())).reshape(shape[:2]),
-    )
+    return Launch(uv, level, pairs, (wi, wo, f, pdf))
+
+
+def produce(
+    reference: InlineBSDF,
+    count: int,
+    pairs: int,
+    resolution: int,
+    seed: int,
+    index: int,
+    *,
+    at_centres: bool,
+) -> Batch:
+    """`launch` and wait."""
+    started = launch(reference, count, pairs, resolution, seed, index, at_centres=at_centres)
+    return started.collect()
 
 
 def _upper(mi: Any, rng: Any) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from etendue.bake.network import (
     mlp,
 )
 from etendue.bake.settings import BakeSettings
-from etendue.bake.target import Batch, produce
+from etendue.bake.target import Batch, Launch, launch
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.neural_numpy import LATENTS
 from etendue.bsdf.pyramid import level_offsets
@@ -154,24 +153,44 @@ def run(
     """Train from `fit.step` to `settings.steps`; `save` is offered the state after every pool.
 
     A step depends on the settings and its number only, never on time, so that an interrupted and
-    resumed run equals an uninterrupted one bit for bit.
+    resumed run equals an uninterrupted one bit for bit. Torch trains on one thread: these networks
+    are too small to share, and the other cores produce the next pool meanwhile.
     """
-    switch = round(settings.encoder_share * settings.steps)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _run(settings, fit, reference, progress, save, stop)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(
+    settings: BakeSettings,
+    fit: Fit,
+    reference: InlineBSDF,
+    progress: Progress,
+    save: Callable[[Fit], None],
+    stop: Callable[[], bool],
+) -> Fit:
     per_pool = settings.pool * settings.reuse
-    sample = partial(
-        produce, reference, settings.texels * settings.pool, settings.pairs, settings.resolution
-    )
-    smooth = 0.0
+    switch = round(settings.encoder_share * settings.steps / per_pool) * per_pool
+
+    def begin(index: int) -> Launch:
+        encoding = encoder and index * per_pool < switch
+        count = settings.texels * settings.pool
+        where = (count, settings.pairs, settings.resolution, settings.seed, index)
+        return launch(reference, *where, at_centres=encoding)
+
+    encoder, smooth = fit.features is not None, 0.0
+    following = begin(fit.step // per_pool)
     while fit.step < settings.steps:
         if fit.features is not None and fit.step >= switch:
             fit = drop_encoder(settings, fit)
         index, first = divmod(fit.step, per_pool)
-        pool = sample(settings.seed, index, at_centres=fit.features is not None)
-        last = min(settings.steps, (index + 1) * per_pool)
-        if fit.features is not None:
-            last = min(last, switch) if switch > fit.step else last
+        pool = following.collect()
+        following = begin(index + 1)  # Dr.Jit works on it while torch trains
         order = _order(settings, index)
-        for k in range(first, first + last - fit.step):
+        for k in range(first, min(per_pool, settings.steps - index * per_pool)):
             loss = train_step(settings, fit, pool.rows(order[k]))
             smooth = loss if not smooth else 0.95 * smooth + 0.05 * loss
         fit.history.append([fit.step, smooth])

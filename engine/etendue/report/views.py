@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from etendue.bsdf.base import InlineBSDF
+from etendue.bsdf.plugin import inline_of
 from etendue.core.metrics import all_metrics, flip_ldr
 from etendue.layout import assets
 from etendue.render.build import build
@@ -66,6 +67,8 @@ class Stage:
         )
         self.built = build(description, size=size)
         self.table = InlineTable.from_scene(self.built.mi_scene)
+        shapes = self.built.mi_scene.shapes()
+        self.carriers = [k for k, shape in enumerate(shapes) if inline_of(shape.bsdf())]
 
     def shoot(self, material: InlineBSDF, spp: int, seed: int, **options: Any) -> Any:
         """Film of the view with every baked shape made of `material`."""
@@ -95,9 +98,9 @@ def compare_view(
     advance(f"{view.name}: reference")
     truth = stage.shoot(reference, spp, 1)
     advance(f"{view.name}: neural")
-    ours = stage.shoot(neural, spp, 2, aovs=("material_id",))
+    ours = stage.shoot(neural, spp, 2, aovs=("shape_id",))
     flip = flip_ldr(truth.rgb, ours.rgb)
-    mask = ours.aovs["material_id"].reshape(flip.shape) >= 0
+    mask = np.isin(ours.aovs["shape_id"].reshape(flip.shape), stage.carriers)
     figures: dict[str, Any] = all_metrics(truth.rgb, ours.rgb)
     figures["flip_on_material"] = float(flip[mask].mean()) if mask.any() else None
     figures["covered"] = float(mask.mean())
