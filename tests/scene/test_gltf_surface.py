@@ -13,10 +13,10 @@ from etendue.core.color import srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.image import write_bytes_image
 from etendue.scene.gltf_file import GltfFile, read_gltf
-from etendue.scene.gltf_rough import base_under_interface, internal_reflectance
 from etendue.scene.gltf_surface import ImportedSurface, import_surface
 from etendue.scene.gltf_texture import resample
 from etendue.scene.material import ALPHA_MIN, Channel, LayeredMaterial, LayerKind
+from etendue.scene.rough_base import internal_diffuse_reflectance
 
 CLEAR = "KHR_materials_clearcoat"
 
@@ -59,21 +59,10 @@ def test_a_smooth_dielectric_gets_the_albedo_behind_its_colour() -> None:
     top, base = (material.layers[i] for i in stack.layers)
     assert (top.kind, base.kind) == (LayerKind.DIELECTRIC, LayerKind.DIFFUSE)
     assert top.alpha == pytest.approx((ALPHA_MIN, ALPHA_MIN)) and top.eta == 1.5
-    k = internal_reflectance(1.5)
+    k = internal_diffuse_reflectance(np.array([1.5])).item()
     assert k == pytest.approx(0.596, abs=2e-3)
     rho = np.array([float(values(material, c)) for c in base.albedo])
     np.testing.assert_allclose(rho * (1 - k) / (1 - k * rho), [0.5, 0.2, 0], atol=0.01)
-
-
-def test_rough_dielectrics_share_with_bare_diffuse_only_where_they_must() -> None:
-    color = np.array([0.1, 0.05, 0.02])
-    for roughness in (0.1, 0.4, 0.6):
-        assert base_under_interface(color, np.array(roughness**2), 1.5)[2] == 0
-    rho, bare, share = base_under_interface(np.array([0.9, 0.5, 0.1]), np.array(1.0), 1.5)
-    assert 0.5 < share < 1.0 and rho[0] == 1.0
-    assert bare.max() <= 0.98 and bare[0] > bare[1] > bare[2]
-    assert np.all(np.diff([base_under_interface(color, np.array(a), 1.5)[0][0]
-                           for a in (0.03, 0.2, 0.5)]) > 0)  # fmt: skip
 
 
 def test_metalness_and_coat_weights_sum_to_one() -> None:

@@ -11,9 +11,8 @@ from etendue.scene.material import LayeredMaterial, LayerKind
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
-    inner_albedo,
-    stacked_internal_reflectance,
 )
+from etendue.scene.rough_base import pile
 
 K15 = 0.5963
 
@@ -28,8 +27,9 @@ def _layer(material: LayeredMaterial, name: str) -> Any:
 
 
 def _seen(color: float, *etas: float) -> float:
-    k = stacked_internal_reflectance(tuple(np.full((1, 1, 1), e) for e in etas))
-    return float(inner_albedo(np.array(color), k).flat[0])
+    """The albedo behind a colour under smooth interfaces: c / (1 - k + k c)."""
+    k = pile(*((np.zeros(1), np.full(1, e)) for e in etas)).returned.item()
+    return color / (1.0 - k + k * color)
 
 
 # --- Standard Surface ---
@@ -42,8 +42,14 @@ def test_standard_default_is_an_interface_over_a_raised_albedo(documents: Any) -
     assert _kinds(material) == [["DIELECTRIC", "DIFFUSE"]]
     assert _layer(material, "specular").eta == pytest.approx(1.5)
     assert _layer(material, "specular").alpha == pytest.approx((0.04, 0.04))
-    rho = _layer(material, "base").albedo[0]
+    smooth = documents.load(
+        documents.shader(
+            "standard_surface", base_color="color3: 0.5,0.5,0.5", specular_roughness="float: 0"
+        )
+    )
+    rho = _layer(smooth, "base").albedo[0]
     assert rho == pytest.approx(0.5 / (1 - K15 + K15 * 0.5), abs=1e-3)
+    assert rho < _layer(material, "base").albedo[0] < 1.01 * rho
     assert material.notes == ()
 
 
@@ -96,6 +102,7 @@ def test_standard_coat(documents: Any) -> None:
         documents.shader(
             "standard_surface", coat="float: 1", coat_color="color3: 1, 0.5, 0.0001",
             coat_IOR="float: 1.6", coat_roughness="float: 0.3", base_color="color3: 0.5,0.5,0.5",
+            specular_roughness="float: 0",
         )
     )  # fmt: skip
     assert _kinds(material) == [["DIELECTRIC", "DIELECTRIC", "DIFFUSE"]]
@@ -103,7 +110,10 @@ def test_standard_coat(documents: Any) -> None:
     assert coat.eta == 1.6
     assert coat.alpha == pytest.approx((0.09, 0.09))
     assert coat.tau_absorb == pytest.approx((0.0, 0.5 * np.log(2), 0.5 * np.log(1000)))
-    assert _layer(material, "base").albedo[0] == pytest.approx(_seen(0.5, 1.6, 1.5), abs=1e-6)
+    interfaces = ((np.full(1, a), np.full(1, e)) for a, e in ((0.09, 1.6), (0.0, 1.5)))
+    expected = pile(*interfaces).albedo(np.array(0.5)).item()
+    assert _layer(material, "base").albedo[0] == pytest.approx(expected)
+    assert _seen(0.5, 1.6, 1.5) < expected < 1.05 * _seen(0.5, 1.6, 1.5)
 
 
 def test_standard_fractional_coat_and_metal_share_layers(documents: Any) -> None:
@@ -122,6 +132,7 @@ def test_standard_transmission_subsurface_and_sheen(documents: Any) -> None:
             "standard_surface", transmission="float: 0.25", subsurface="float: 0.5",
             subsurface_color="color3: 1,0,0", base="float: 1", base_color="color3: 0,1,0",
             sheen="float: 0.5", sheen_color="color3: 1,0.5,0", sheen_roughness="float: 0.4",
+            specular_roughness="float: 0",
         )
     )  # fmt: skip
     assert _kinds(material) == [["DIELECTRIC", "BLACK"], ["DIELECTRIC", "DIFFUSE"]]
@@ -174,7 +185,7 @@ def test_open_pbr_base_index_is_relative_to_the_coat(documents: Any) -> None:
             documents.shader(
                 "open_pbr_surface", coat_weight="float: 1", specular_ior=f"float: {base}",
                 coat_ior=f"float: {coat}", coat_color="color3: 0.25,1,1",
-                base_color="color3: 0.5,0.5,0.5",
+                base_color="color3: 0.5,0.5,0.5", specular_roughness="float: 0",
             )
         )  # fmt: skip
         assert _layer(material, "specular").eta == pytest.approx(expected)
@@ -190,6 +201,7 @@ def test_open_pbr_coat_darkening_zero_is_undone(documents: Any) -> None:
             documents.shader(
                 "open_pbr_surface", coat_weight="float: 1", specular_ior="float: 2",
                 coat_darkening=f"float: {darkening}", base_color="color3: 0.5,0.5,0.5",
+                specular_roughness="float: 0",
             )
         )  # fmt: skip
         assert _layer(material, "base").albedo[0] == pytest.approx(expected)
@@ -225,14 +237,20 @@ def test_gltf_metal_and_dielectric(documents: Any) -> None:
     assert _layer(material, "metal").f0 == (0.5, 0.4, 0.3)
     assert _layer(material, "metal").f82 == (1.0, 1.0, 1.0)
     assert _layer(material, "specular").eta == pytest.approx(1.5)
-    assert _layer(material, "base").albedo[0] == pytest.approx(_seen(0.5, 1.5))
+    assert _seen(0.5, 1.5) < _layer(material, "base").albedo[0] < 1.15 * _seen(0.5, 1.5)
+    smooth = documents.load(
+        documents.shader(
+            "gltf_pbr", metallic="float: 0", roughness="float: 0", base_color="color3: 0.5,0.4,0.3"
+        )
+    )
+    assert _layer(smooth, "base").albedo[0] == pytest.approx(_seen(0.5, 1.5), rel=1e-5)
 
 
 def test_gltf_specular_extension(documents: Any) -> None:
     material = documents.load(
         documents.shader(
             "gltf_pbr", metallic="float: 0", specular="float: 0.5",
-            specular_color="color3: 1,0.5,0.25", ior="float: 2",
+            specular_color="color3: 1,0.5,0.25", ior="float: 2", base_color="color3: 0.2,0.2,0.2",
         )
     )  # fmt: skip
     interface = _layer(material, "specular")

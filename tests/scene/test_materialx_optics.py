@@ -11,14 +11,10 @@ from etendue.scene.materialx.mixture import constant
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
-    external_diffuse_reflectance,
     f0_of_eta,
     fresnel_conductor,
-    fresnel_dielectric,
-    inner_albedo,
-    internal_diffuse_reflectance,
-    stacked_internal_reflectance,
 )
+from etendue.scene.rough_base import fresnel_dielectric
 
 
 @given(st.floats(1.0, 4.0))
@@ -37,37 +33,6 @@ def test_fresnel_limits() -> None:
     for cosine in (0.1, 0.6, 1.0):  # a conductor that does not absorb is a dielectric
         c = np.array(cosine)
         assert fresnel_conductor(c, eta, np.array(0.0)) == pytest.approx(fresnel_dielectric(c, eta))
-
-
-@pytest.mark.parametrize(
-    ("eta", "internal", "external"), [(1.3, 0.4444, 0.0611), (1.5, 0.5963, 0.0918)]
-)
-def test_diffuse_reflectances(eta: float, internal: float, external: float) -> None:
-    """The known 0.596 and 0.092 of glass, and water-like values by 1 - (1 - k_e)/eta^2."""
-    assert internal_diffuse_reflectance(constant(eta)) == pytest.approx(internal, abs=1e-3)
-    assert external_diffuse_reflectance(constant(eta)) == pytest.approx(external, abs=1e-3)
-
-
-def test_internal_reflectance_by_direct_integration() -> None:
-    mu = (np.arange(200_000) + 0.5) / 200_000
-    direct = (fresnel_dielectric(mu, np.array(1 / 1.5)) * 2 * mu).mean()
-    assert internal_diffuse_reflectance(constant(1.5)) == pytest.approx(direct, abs=1e-5)
-
-
-def test_pile_of_interfaces() -> None:
-    one = internal_diffuse_reflectance(constant(1.5))
-    np.testing.assert_allclose(stacked_internal_reflectance((constant(1.5),)), one)
-    np.testing.assert_allclose(stacked_internal_reflectance(()), 0.0)
-    np.testing.assert_allclose(stacked_internal_reflectance((constant(1.5), constant(1.0))), one)
-    assert stacked_internal_reflectance((constant(1.5), constant(1.2))) > one
-
-
-@given(st.floats(0.0, 1.0), st.floats(0.0, 0.9))
-def test_inner_albedo_is_seen_as_the_given_colour(color: float, k: float) -> None:
-    """The bounces (1 - k) rho sum_n (k rho)^n add up to the colour; rho stays in [0, 1]."""
-    rho = float(inner_albedo(np.array(color), np.array(k)))
-    assert 0.0 <= rho <= 1.0 + 1e-12
-    assert (1 - k) * rho / (1 - k * rho) == pytest.approx(color, abs=1e-9)
 
 
 def test_metal_tints_reproduce_the_exact_curve_where_they_must() -> None:

@@ -11,9 +11,8 @@ from etendue.scene.material import LayeredMaterial, LayerKind
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
-    inner_albedo,
-    stacked_internal_reflectance,
 )
+from etendue.scene.rough_base import internal_diffuse_reflectance
 
 
 def _names(material: LayeredMaterial) -> list[list[str]]:
@@ -61,12 +60,25 @@ def test_conductor_follows_its_index(documents: Any, node: Any) -> None:
 
 
 def test_layer_over_matte(documents: Any, node: Any, parts: str) -> None:
-    body = parts + node("layer", "l", "BSDF", top="BSDF @ coat", base="BSDF @ matte")
+    smooth = parts.replace("0.1, 0.1", "0, 0")
+    body = smooth + node("layer", "l", "BSDF", top="BSDF @ coat", base="BSDF @ matte")
     material = documents.load(documents.surface(body, "l"))
     assert _names(material) == [["coat", "matte"]]
-    k = stacked_internal_reflectance((np.full((1, 1, 1), 1.5),))
-    expected = inner_albedo(np.array(0.5), k).item()
-    assert _layer(material, "matte").albedo[0] == pytest.approx(expected)
+    k = internal_diffuse_reflectance(np.array([1.5])).item()
+    assert _layer(material, "matte").albedo[0] == pytest.approx(0.5 / (1 - k + k * 0.5))
+
+
+def test_a_bright_matte_under_a_rough_layer_is_partly_bare(
+    documents: Any, node: Any, parts: str
+) -> None:
+    rough = parts.replace("0.1, 0.1", "0.5, 0.5").replace("0.5,0.5,0.5", "0.8,0.1,0")
+    body = rough + node("layer", "l", "BSDF", top="BSDF @ coat", base="BSDF @ matte")
+    material = documents.load(documents.surface(body, "l"))
+    assert _names(material) == [["coat", "matte"], ["matte.bare"]]
+    assert _layer(material, "matte").albedo[0] == 1.0
+    bare = _layer(material, "matte.bare").albedo
+    assert 0.8 < bare[0] <= 0.98 and 0.1 < bare[1] < 0.2
+    assert sum(s.weight[0] for s in material.stacks) == pytest.approx(1.0)
 
 
 def test_two_interfaces_over_a_mix(documents: Any, node: Any, parts: str) -> None:

@@ -3,7 +3,7 @@
     f = metallic f_metal + (1 - metallic) f_dielectric,  each under a clear coat of its own
 
 The metal is a GGX conductor with f0 = baseColor; the dielectric is a GGX interface (eta 1.5) over
-a diffuse base whose albedo makes the colour that leaves it glTF's (`gltf_rough`; glTF 2.0,
+a diffuse base whose albedo makes the colour that leaves it glTF's (`rough_base`; glTF 2.0,
 appendix B).
 """
 
@@ -18,7 +18,6 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.scene.gltf_file import GltfFile
-from etendue.scene.gltf_rough import base_under_interface
 from etendue.scene.gltf_texture import MAX_RESOLUTION, TextureReader, TextureUse, resample
 from etendue.scene.material import (
     ALPHA_MIN,
@@ -30,6 +29,7 @@ from etendue.scene.material import (
     Scalar,
     Stack,
 )
+from etendue.scene.rough_base import pile, split_base
 from etendue.scene.scene import Surface
 
 _NOT_MODELLED = {
@@ -232,8 +232,9 @@ def _layered(
     pack = _Packer(inputs.size)
     eta = min(max(float(extensions.get("KHR_materials_ior", {}).get("ior", 1.5)), 1.01), 3.0)
     alpha = np.maximum(flat["roughness"] ** 2, ALPHA_MIN)
-    rho, bare, share = base_under_interface(flat["base"], alpha, eta)
-    metallic, bare_share = flat["metallic"], share[..., 0]
+    interface = alpha[..., None], np.array([eta])
+    base = split_base(flat["base"], pile(interface), pile(), *interface)
+    metallic, bare_share = flat["metallic"], base.share[..., 0]
     parts = (
         (("metal",), metallic),
         (("specular", "diffuse"), (1.0 - metallic) * (1.0 - bare_share)),
@@ -242,7 +243,7 @@ def _layered(
     sheen = extensions.get("KHR_materials_sheen", {})
     red, green, blue = (float(c) for c in sheen.get("sheenColorFactor", (0, 0, 0)))
     sheen_roughness = max(float(sheen.get("sheenRoughnessFactor", 0.0)), 0.05)
-    made = _layers(flat, extensions, pack, eta, {"diffuse": rho, "bare": bare})
+    made = _layers(flat, extensions, pack, eta, {"diffuse": base.under, "bare": base.bare})
     layers: list[Layer] = []
     stacks = []
     for coat, coverage in (((), 1.0 - flat["coat"]), (("clearcoat",), flat["coat"])):

@@ -6,20 +6,17 @@ KHR_materials_{clearcoat, sheen, specular, ior, anisotropy}, with these readings
 * alpha = roughness^2; anisotropy, tangent and the dielectric's f0 come from the library's graph.
 * The dielectric's index has the largest component of f0 as its normal reflectance, the others
   become a tint; the metal is Schlick's with f0 = base_color.
-* `base_color` is the colour seen from outside (`optics.inner_albedo`, as for Standard Surface).
+* `base_color` is the colour seen from outside (`rough_base`, as for Standard Surface).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, diffuse
-from etendue.scene.materialx.mixture import BLACK, Mixture, Term, constant, layered, mixed
-from etendue.scene.materialx.optics import (
-    eta_of_f0,
-    inner_albedo,
-    stacked_internal_reflectance,
-)
+from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, dielectric_body
+from etendue.scene.materialx.mixture import Mixture, Term, constant, layered, mixed
+from etendue.scene.materialx.optics import eta_of_f0
+from etendue.scene.rough_base import pile, split_base
 
 CLEARCOAT_IOR = 1.5
 
@@ -36,14 +33,12 @@ def gltf_pbr(p: Inputs) -> Mixture:
     interface = dielectric("specular", alpha, normal, tangent, eta, tint=tint)
     metal = conductor("metal", alpha, normal, tangent, p.unit("base_color"))
 
-    bare = stacked_internal_reflectance((eta,))
-    under_coat = stacked_internal_reflectance((constant(CLEARCOAT_IOR), eta))
-    albedo = inner_albedo(p.unit("base_color"), bare + (under_coat - bare) * coat)
-    base = diffuse("base", albedo, constant(0.0), normal)
-    inside = mixed((Term(lobes=(BLACK,)),), (Term(lobes=(base,)),), p["transmission"])
-    body = mixed(
-        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["metallic"]
-    )
+    lowest = alpha, eta
+    above = p.inner("clearcoat_roughness_uv"), constant(CLEARCOAT_IOR)
+    whole = pile(lowest).blended(pile(above, lowest), coat)
+    base = split_base(p.unit("base_color"), whole, pile().blended(pile(above), coat), *lowest)
+    opaque = dielectric_body(interface, base, constant(0.0), (Term(),), p["transmission"])
+    body = mixed((Term(lobes=(metal,)),), opaque, p["metallic"])
     _note(p)
     return layered(mixed(_clearcoat(p), (Term(),), coat), layered(_sheen(p), body))
 

@@ -10,7 +10,16 @@ import numpy as np
 from etendue.core.errors import InputError
 from etendue.scene.material import LayerKind
 from etendue.scene.materialx.graph import COMPONENTS, Evaluator, Scope
-from etendue.scene.materialx.mixture import Lobe, constant
+from etendue.scene.materialx.mixture import (
+    BLACK,
+    Lobe,
+    Mixture,
+    Term,
+    constant,
+    layered,
+    mixed,
+)
+from etendue.scene.rough_base import Base
 
 Array = np.ndarray
 COAT_COLOR_MIN = 1e-3
@@ -130,6 +139,23 @@ def diffuse(name: str, albedo: Array, roughness: Array, normal: Array) -> Lobe:
     """An opaque diffuse base."""
     values = {"albedo": albedo, "roughness": np.clip(roughness, 0.0, 1.0), "normal": normal}
     return Lobe(LayerKind.DIFFUSE, name, values)
+
+
+def dielectric_body(
+    interface: Lobe, base: Base, roughness: Array, between: Mixture, transmission: Array
+) -> Mixture:
+    """`interface` over `between` over the diffuse base, the base's bare share without interface.
+
+    The share `transmission` of the base is black instead.
+    """
+    normal = interface.values["normal"]
+    under, bare = (
+        layered(between, (Term(lobes=(diffuse(name, albedo, roughness, normal),)),))
+        for name, albedo in (("base", base.under), ("bare", base.bare))
+    )
+    top = (Term(lobes=(interface,)),)
+    opaque = mixed(layered(top, under), bare, 1.0 - base.share)
+    return mixed(layered(top, (Term(lobes=(BLACK,)),)), opaque, transmission)
 
 
 def coat_absorption(color: Array) -> Array:

@@ -8,8 +8,8 @@ specification" 1.1, with these readings:
 * The index of the base under a coat is relative to the coat and `specular_weight` modulates it:
   both are taken from the library's graph (`modulated_eta_s`).
 * Metal is F82-tint: f0 = base_weight base_color, f82 = specular_color, times specular_weight.
-* `base_color` is what is seen through the base's interface, so the diffuse albedo is raised by
-  `optics.inner_albedo`. `coat_darkening` = 1 is what the coat does physically; smaller values
+* `base_color` is what is seen through the base's interface, so the diffuse albedo is raised
+  (`rough_base`). `coat_darkening` = 1 is what a smooth coat does physically; smaller values
   raise the diffuse albedo further, to none of it at 0.
 """
 
@@ -22,10 +22,10 @@ from etendue.scene.materialx.inputs import (
     coat_absorption,
     conductor,
     dielectric,
-    diffuse,
+    dielectric_body,
 )
-from etendue.scene.materialx.mixture import BLACK, Mixture, Term, layered, mixed
-from etendue.scene.materialx.optics import inner_albedo, stacked_internal_reflectance
+from etendue.scene.materialx.mixture import Mixture, Term, constant, layered, mixed
+from etendue.scene.rough_base import Base, pile, split_base
 
 Array = np.ndarray
 
@@ -43,11 +43,9 @@ def open_pbr_surface(p: Inputs) -> Mixture:
         "metal", alpha, normal, tangent, weight * reflectivity, p.unit("specular_color"),
         weight * np.ones((1, 1, 3)),
     )  # fmt: skip
-    base = diffuse("base", _albedo(p, eta, coat), _roughness(p), normal)
-    inside = mixed((Term(lobes=(BLACK,)),), (Term(lobes=(base,)),), p["transmission_weight"])
-    body = mixed(
-        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["base_metalness"]
-    )
+    base = _base(p, alpha, eta, coat)
+    opaque = dielectric_body(interface, base, _roughness(p), (Term(),), p["transmission_weight"])
+    body = mixed((Term(lobes=(metal,)),), opaque, p["base_metalness"])
     _note(p)
     return layered(_fuzz(p), layered(mixed(_coat(p), (Term(),), coat), body))
 
@@ -63,7 +61,7 @@ def anisotropic_alpha(roughness: Array, anisotropy: Array) -> Array:
 def _coat(p: Inputs) -> Mixture:
     lobe = dielectric(
         "coat",
-        anisotropic_alpha(p["coat_roughness"], p["coat_roughness_anisotropy"]),
+        _coat_alpha(p),
         p.normal("geometry_coat_normal"),
         p.tangent("geometry_coat_tangent"),
         p["coat_ior"],
@@ -72,14 +70,22 @@ def _coat(p: Inputs) -> Mixture:
     return (Term(lobes=(lobe,)),)
 
 
-def _albedo(p: Inputs, eta: Array, coat: Array) -> Array:
+def _coat_alpha(p: Inputs) -> Array:
+    return anisotropic_alpha(p["coat_roughness"], p["coat_roughness_anisotropy"])
+
+
+def _base(p: Inputs, alpha: Array, eta: Array, coat: Array) -> Base:
+    """The colour through smooth interfaces, darkened as asked for, then shown by rough ones."""
     share = p.unit("subsurface_weight")
     observed = p.unit("base_weight") * p.unit("base_color") * (1.0 - share)
     observed = observed + p.unit("subsurface_color") * share
-    physical = stacked_internal_reflectance((eta,))
-    undone = stacked_internal_reflectance((p["coat_ior"], eta))
-    returned = physical + (undone - physical) * coat * (1.0 - p.unit("coat_darkening"))
-    return inner_albedo(observed, returned)
+    lowest, above, smooth = (alpha, eta), (_coat_alpha(p), p["coat_ior"]), constant(0.0)
+    alone = pile((smooth, eta))
+    coated = alone.blended(pile((smooth, p["coat_ior"]), (smooth, eta)), coat)
+    undone = alone.blended(coated, 1.0 - p.unit("coat_darkening"))
+    whole = pile(lowest).blended(pile(above, lowest), coat)
+    over = pile().blended(pile(above), coat)
+    return split_base(coated.shown(undone.albedo(observed)), whole, over, *lowest)
 
 
 def _roughness(p: Inputs) -> Array:

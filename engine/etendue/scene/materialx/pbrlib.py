@@ -6,7 +6,7 @@ The tree is normalised into a weighted sum of stacks: `mix` and `add` become sev
 is a random walk between real interfaces instead of albedo scaling, so
 
 * a colour below dielectric interfaces is the colour seen from outside and the diffuse albedo is
-  raised accordingly (`optics.inner_albedo`),
+  raised accordingly (`rough_base`),
 * a volume below an interface is taken as one unit thick (optical depth = coefficient).
 """
 
@@ -33,26 +33,28 @@ from etendue.scene.materialx.mixture import (
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
-    inner_albedo,
-    stacked_internal_reflectance,
 )
+from etendue.scene.rough_base import pile, split_base
 
 Array = np.ndarray
 
 
 def bsdf_mixture(inputs: Inputs, name: str) -> Mixture:
     """The BSDF connected to an input, with colours below interfaces turned into albedos."""
-    return tuple(_settled(term) for term in _connected(inputs, name))
+    return tuple(part for term in _connected(inputs, name) for part in _settled(term))
 
 
-def _settled(term: Term) -> Term:
+def _settled(term: Term) -> Mixture:
     """Albedo of a diffuse bottom from its observed colour and the interfaces above it."""
-    if not term.opaque or term.lobes[-1].kind != LayerKind.DIFFUSE:
-        return term
+    if len(term.lobes) < 2 or not term.opaque or term.lobes[-1].kind != LayerKind.DIFFUSE:
+        return (term,)
     *above, bottom = term.lobes
-    returned = stacked_internal_reflectance(tuple(lobe.values["eta"] for lobe in above))
-    albedo = inner_albedo(bottom.values["albedo"], returned)
-    return replace(term, lobes=(*above, bottom.changed(albedo=albedo)))
+    interfaces = [(lobe.values["alpha"], lobe.values["eta"]) for lobe in above]
+    whole, over = pile(*interfaces), pile(*interfaces[:-1])
+    base = split_base(bottom.values["albedo"], whole, over, *interfaces[-1])
+    covered = replace(term, lobes=(*above, bottom.changed(albedo=base.under)))
+    bare = replace(bottom.changed(albedo=base.bare), name=f"{bottom.name}.bare")
+    return mixed((covered,), (replace(term, lobes=(*above[:-1], bare)),), 1.0 - base.share)
 
 
 def _connected(inputs: Inputs, name: str, over: bool = False) -> Mixture:

@@ -7,8 +7,8 @@ Coat (dielectric, absorbing) over {metal | dielectric over diffuse}, after Georg
   (`roughness_anisotropy`, `rotate3d`, `artistic_ior`).
 * `specular` scales the normal reflectance and so the index (OpenPBR's rule).
 * `base_color` is the colour seen from outside: the diffuse albedo is raised to undo the internal
-  reflection of all interfaces above it (`optics.inner_albedo`). `specular_IOR` stays relative to
-  air under a coat, as in the model's definition.
+  reflection and the losses of all interfaces above it (`rough_base`). `specular_IOR` stays
+  relative to air under a coat, as in the model's definition.
 * `coat_color` is reached by light that crosses the coat twice.
 """
 
@@ -21,10 +21,9 @@ from etendue.scene.materialx.inputs import (
     coat_absorption,
     conductor,
     dielectric,
-    diffuse,
+    dielectric_body,
 )
 from etendue.scene.materialx.mixture import (
-    BLACK,
     Mixture,
     Term,
     layered,
@@ -34,9 +33,8 @@ from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
     f0_of_eta,
-    inner_albedo,
-    stacked_internal_reflectance,
 )
+from etendue.scene.rough_base import pile, split_base
 
 Array = np.ndarray
 
@@ -50,16 +48,14 @@ def standard_surface(p: Inputs) -> Mixture:
     n, k = p.inner("artistic_ior", "ior"), p.inner("artistic_ior", "extinction")
     metal = conductor("metal", alpha, normal, tangent, *conductor_tints(n, k))
 
-    bare = stacked_internal_reflectance((eta,))
-    under_coat = stacked_internal_reflectance((p["coat_IOR"], eta))
-    returned = bare + (under_coat - bare) * coat
+    lowest = alpha, eta
+    above = p.inner("coat_roughness_vector"), p["coat_IOR"]
+    whole = pile(lowest).blended(pile(above, lowest), coat)
+    over = pile().blended(pile(above), coat)
+    base = split_base(_observed_color(p), whole, over, *lowest)
     rough = p.unit("diffuse_roughness") * (1.0 - p.unit("subsurface"))
-    base = diffuse("base", inner_albedo(_observed_color(p), returned), rough, normal)
-    opaque = layered(_sheen(p), (Term(lobes=(base,)),))
-    inside = mixed((Term(lobes=(BLACK,)),), opaque, p["transmission"])
-    body = mixed(
-        (Term(lobes=(metal,)),), layered((Term(lobes=(interface,)),), inside), p["metalness"]
-    )
+    opaque = dielectric_body(interface, base, rough, _sheen(p), p["transmission"])
+    body = mixed((Term(lobes=(metal,)),), opaque, p["metalness"])
     _note(p)
     return layered(mixed(_coat(p), (Term(),), coat), body)
 
