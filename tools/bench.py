@@ -3,7 +3,8 @@
     python tools/bench.py speed --artifact out/demo/material.eta --reference MATERIAL.mtlx [--write]
 
 All cases of a table run in one process, one after the other, again and again; the first round
-(which compiles) does not count. Times are wall clock.
+(which compiles) does not count. Times are wall clock; a ratio is the median over the rounds of the
+ratios within a round, so that other work on the machine cancels as far as it can.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class Case:
     def p95(self) -> float:
         """95th percentile of the times."""
         return float(np.percentile(self.seconds, 95))
+
+
+def ratio(case: Case, base: Case) -> float:
+    """Median over the rounds of time / time of `base` in the same round."""
+    return float(np.median(np.array(case.seconds) / np.array(base.seconds)))
 
 
 def alternate(cases: list[Case], runs: int) -> None:
@@ -152,7 +158,7 @@ def versus_principled(bench: Bench, scene: str, artifact: Path) -> dict[str, Any
         bench.mitsuba("Mitsuba `path`, C++ `diffuse`", scene, DIFFUSE),
     ]
     alternate(cases, bench.runs)
-    base, cheap = cases[0].median, cases[3].median
+    base, cheap = cases[0], cases[3]
     return {
         "scene": scene,
         "rows": [
@@ -161,13 +167,13 @@ def versus_principled(bench: Bench, scene: str, artifact: Path) -> dict[str, Any
                 "median_ms": case.median * 1e3,
                 "p95_ms": case.p95 * 1e3,
                 "n": len(case.seconds),
-                "over_principled": case.median / base,
-                "over_diffuse": case.median / cheap,
+                "over_principled": ratio(case, base),
+                "over_diffuse": ratio(case, cheap),
             }
             for case in cases
         ],
-        "neural_over_principled": cases[2].median / base,
-        "neural_over_diffuse": cases[2].median / cheap,
+        "neural_over_principled": ratio(cases[2], base),
+        "neural_over_diffuse": ratio(cases[2], cheap),
     }
 
 
@@ -175,7 +181,7 @@ def equal_error(bench: Bench, scene: str, artifact: Path, reference: Path) -> di
     """Layered reference against neural: time to the same noise where the material is seen.
 
     Noise is the variance of these pixels relative to their squared mean; as it falls with 1/time,
-    the times to any common level relate as the products time x noise.
+    the times to any common level relate as the products time x noise. 1 is the neural material.
     """
     seen = bench.seen(scene, reference)
     cases = [
@@ -197,17 +203,19 @@ def equal_error(bench: Bench, scene: str, artifact: Path, reference: Path) -> di
                 "p95_ms": case.p95 * 1e3,
                 "n": len(case.seconds),
                 "noise_rel_mse": noise,
-                "time_x_noise": case.median * noise,
+                "time_to_equal_noise": ratio(case, cases[1]) * noise,
             }
         )
+    for row in rows:
+        row["time_to_equal_noise"] /= noises[1]
     error = float(np.mean((means[1] - means[0]) ** 2 / (means[0] ** 2 + REL_EPSILON)))
     return {
         "scene": scene,
         "rows": rows,
-        "layered_over_neural": rows[0]["time_x_noise"] / rows[1]["time_x_noise"],
-        "layered_over_neural_per_sample": rows[0]["median_ms"] / rows[1]["median_ms"],
+        "layered_over_neural": rows[0]["time_to_equal_noise"],
+        "layered_over_neural_per_sample": ratio(cases[0], cases[1]),
         # the noise that is left in both means does not count as error of the fit
-        "neural_rel_mse": max(0.0, error - sum(noises) / bench.runs),
+        "neural_rel_mse": error - sum(noises) / bench.runs,
     }
 
 
@@ -266,7 +274,8 @@ def report(figures: dict[str, Any]) -> str:
         f"{arch.get('evaluator')}, sampler {arch.get('sampler')}; {figures['size'][0]} x "
         f"{figures['size'][1]} pixels, {figures['spp']} samples per pixel.",
         f"{m['cpu']}, {m['threads']} threads, load average {m['load_average']}; "
-        f"Mitsuba {m['mitsuba']}, Dr.Jit {m['drjit']}, `{m['variant']}`.",
+        f"Mitsuba {m['mitsuba']}, Dr.Jit {m['drjit']}, `{m['variant']}`. Ratios are medians of the "
+        "ratios within a round.",
         "",
         "| scene | case | median, ms | p95, ms | n | / `principled` | / `diffuse` |",
         "|---|---|---|---|---|---|---|",
@@ -294,15 +303,16 @@ def report(figures: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|",
         ]
         for table in figures["equal_error"]:
-            last = table["rows"][-1]["time_x_noise"]
             for row in table["rows"]:
                 lines.append(
                     f"| {table['scene']} | {row['case']} | {row['median_ms']:.0f} | "
                     f"{row['p95_ms']:.0f} | {row['n']} | {row['noise_rel_mse']:.4g} | "
-                    f"{row['time_x_noise'] / last:.2f} |"
+                    f"{row['time_to_equal_noise']:.2f} |"
                 )
         errors = ", ".join(
-            f"{t['neural_rel_mse']:.2g} ({t['scene']})" for t in figures["equal_error"]
+            f"{format(t['neural_rel_mse'], '.2g') if t['neural_rel_mse'] > 0 else 'below noise'} "
+            f"({t['scene']})"
+            for t in figures["equal_error"]
         )
         lines += ["", f"Relative squared error of the fit itself, without noise: {errors}."]
     return "\n".join(lines)

@@ -41,6 +41,12 @@ def test_median_and_p95(bench: Any) -> None:
     assert case.median == 11 and case.p95 == pytest.approx(20)
 
 
+def test_ratio_is_taken_within_rounds(bench: Any) -> None:
+    a = bench.Case("a", lambda seed: None, seconds=[1.0, 10.0, 2.0])
+    b = bench.Case("b", lambda seed: None, seconds=[2.0, 20.0, 4.0])
+    assert bench.ratio(b, a) == 2
+
+
 def test_a_section_is_replaced_in_place(bench: Any, tmp_path: Path) -> None:
     page = tmp_path / "numbers.md"
     page.write_text("# Figures\n\ntext\n")
@@ -89,7 +95,7 @@ def test_report_has_every_row(bench: Any) -> None:
         "equal_error": [
             {
                 "scene": "t",
-                "rows": [{**row, "noise_rel_mse": 0.2, "time_x_noise": 0.4}],
+                "rows": [{**row, "noise_rel_mse": 0.2, "time_to_equal_noise": 1.0}],
                 "neural_rel_mse": 0.01,
             }
         ],
