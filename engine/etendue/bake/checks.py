@@ -51,10 +51,10 @@ def chi_squared(
         pdf_func=density,
         sample_dim=3,
         sample_count=samples,
-        res=101,
-        ires=16,
+        res=60,
+        ires=64,  # coarser quadrature rejects correct densities of narrow lobes at grazing views
     )
-    return bool(test.run(significance_level=0.01, test_count=len(INCIDENCES), quiet=True))
+    return bool(test.run(significance_level=0.01 / len(INCIDENCES), quiet=True))
 
 
 def chi_squared_table(bsdf: InlineBSDF, uv: tuple[float, float]) -> list[dict[str, Any]]:

@@ -163,6 +163,18 @@ class NeuralBSDF:
         return dr.lerp(low, high, at - mi.Float(knot))
 
     def _evaluate(self, view: _View, wo: Any, active: Any) -> Any:
+        """f |cos theta_o|; lanes without light above the horizon skip the network."""
+        import drjit as dr
+
+        return dr.if_stmt(
+            args=(view, wo),
+            cond=active & (wo.z > 0),
+            true_fn=self._value,
+            false_fn=lambda view, wo: dr.zeros(self._mi.Color3f),
+        )
+
+    def _value(self, view: _View, wo: Any) -> Any:
+        """`neural_numpy.evaluate` above the horizon."""
         import drjit as dr
 
         mi, inputs = self._mi, list(view.latent)
@@ -173,8 +185,7 @@ class NeuralBSDF:
             log_slopes = [LOBE_SCALE * dr.log(1 + h * h * spread) for h in (half.x, half.y)]
             inputs += [*wi_local, *wo_local, *log_slopes]
         raw = self._mlp(inputs, "evaluator")
-        value = dr.exp(mi.Color3f(*raw) - 3) * view.energy * wo.z
-        return dr.select(active & (wo.z > 0), value, 0)
+        return dr.exp(mi.Color3f(*raw) - 3) * view.energy * wo.z
 
     def _lobes(self, latent: list[Any], wi: Any) -> _Lobes:
         import drjit as dr
