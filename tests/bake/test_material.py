@@ -23,7 +23,7 @@ from etendue.core.errors import InputError
 from .conftest import RESOLUTION, TINY, matte, painted, plain
 
 ROOT = Path(__file__).parents[2]
-KILLED = (10, 18)  # pools end after 6, 10 (the switch), 12, 18 and 20 steps
+KILLED = (12, 20)  # pools end after 6, 12 (the switch of phases), 18 and 20 steps
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(baked: Path, tmp_path: Path
 
 
 def test_killed_and_resumed_equals_uninterrupted(baked: Path, tmp_path: Path) -> None:
-    """SIGKILL in the encoder phase (first 10 steps of 20) and with direct latents.
+    """SIGKILL in the encoder phase (first 12 steps of 20) and with direct latents.
 
     The child kills itself before it saves the state of the step it reports.
     """
@@ -97,7 +97,7 @@ def test_killed_and_resumed_equals_uninterrupted(baked: Path, tmp_path: Path) ->
         assert not checkpoint_path(out).exists()
 
 
-@pytest.mark.parametrize("pools", [1, 2, 4])
+@pytest.mark.parametrize("pools", [1, 2, 3])
 def test_stopped_and_resumed_equals_uninterrupted(baked: Path, tmp_path: Path, pools: int) -> None:
     out, calls = tmp_path / "x.eta", [0]
 
@@ -156,3 +156,10 @@ def test_checkpoints_are_written_no_more_often_than_asked(
     written.clear()
     bake(matte(), TINY, tmp_path / "often.eta", save_every_s=0.0)
     assert written == [6, 12, 18, 20]
+
+
+def test_a_bake_that_is_all_encoder_still_has_latents(tmp_path: Path) -> None:
+    settings = dataclasses.replace(TINY, steps=6, encoder_share=1.0)
+    artifact = bake(painted(), settings, tmp_path / "x.eta")
+    assert artifact.tensors["latents"].shape == (level_offsets(RESOLUTION)[-1], 8)
+    assert not any(name.startswith("encoder") for name in artifact.tensors)

@@ -1,1 +1,7 @@
 """Offline fitting of a neural material to the layered reference."""
+
+from __future__ import annotations
+
+from etendue import bsdf
+
+__all__ = ["bsdf"]  # imported first, because it names the LLVM that Dr.Jit is to load

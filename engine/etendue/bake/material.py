@@ -72,6 +72,8 @@ def bake(
         fit = train.start(settings, data)
     saver = _saver(checkpoint_path(out), identity, settings.steps, save_every_s, stop)
     fit = train.run(settings, fit, reference, progress=progress, save=saver, stop=stop)
+    if fit.features is not None:  # so short that the encoder got every step
+        fit = train.drop_encoder(settings, fit)
     artifact = export(material, settings, fit, reference)
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
