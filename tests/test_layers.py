@@ -19,7 +19,8 @@ RANKS = (
     {"bake", "render"},
     {"view", "cli"},
 )
-TOP = {"cli", "cli_support", "commands", "report", "__main__"}  # together they are the package `cli`
+# together they are the package `cli`
+TOP = {"cli", "cli_support", "commands", "report", "__main__"}
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # libraries that only these packages may import
 HOMES = {

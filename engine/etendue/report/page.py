@@ -144,7 +144,10 @@ def _plots(
         (degrees, *checks.polar_curves(smooth, neural, POLAR_UV, degrees))
         for degrees in POLAR_DEGREES
     ]
-    title = f"f cos in the plane of incidence at uv {POLAR_UV}: reference solid, neural dashed"
+    title = (
+        f"f cos in the plane of incidence at uv {POLAR_UV}: reference in colour, neural dashed; "
+        "the radius is the cube root"
+    )
     return {
         "polar": plots.polar(curves, title),
         "training": plots.training(artifact.header["quality"]["history"]),

@@ -33,26 +33,19 @@ def polar(curves: Sequence[tuple[float, np.ndarray, np.ndarray, np.ndarray]], ti
     """Polar plots, one per (incidence, angles, reference, neural); radius = cube root of f cos."""
     plt = _pyplot()
     figure, axes = plt.subplots(
-        1, len(curves), figsize=(3.4 * len(curves), 2.6), subplot_kw={"projection": "polar"}
+        2, (len(curves) + 1) // 2, figsize=(9.0, 5.6), subplot_kw={"projection": "polar"}
     )
-    for axis, (degrees, angles, reference, neural) in zip(np.atleast_1d(axes), curves, strict=True):
+    for axis, (degrees, angles, reference, neural) in zip(axes.flat, curves, strict=False):
         for c, color in enumerate(COLORS):
-            axis.plot(angles, np.cbrt(np.maximum(reference[:, c], 0)), color=color, lw=1.6)
-            axis.plot(angles, np.cbrt(np.maximum(neural[:, c], 0)), color=color, lw=1.0, ls="--")
-        axis.set_theta_zero_location("N")
-        axis.set_theta_direction(-1)
-        axis.set_thetamin(-90)
-        axis.set_thetamax(90)
+            axis.plot(angles, np.cbrt(np.maximum(reference[:, c], 0)), color=color, lw=2.4)
+            axis.plot(angles, np.cbrt(np.maximum(neural[:, c], 0)), color="k", lw=0.9, ls="--")
+        axis.set(theta_zero_location="N", theta_direction=-1, thetamin=-90, thetamax=90)
         axis.set_yticklabels([])
-        axis.set_title(f"incidence {degrees:.0f}°", fontsize=9)
-        axis.annotate(
-            "",
-            xy=(np.radians(-degrees), 0),
-            xytext=(np.radians(-degrees), axis.get_rmax()),
-            arrowprops={"arrowstyle": "->", "color": "0.4"},
-        )
+        axis.set_title(f"incidence {degrees:.0f}°", fontsize=10, y=0.86)
+        tail = (np.radians(-degrees), axis.get_rmax())
+        axis.annotate("", (tail[0], 0), tail, arrowprops={"arrowstyle": "->", "color": "0.5"})
     figure.suptitle(title, fontsize=10)
-    figure.tight_layout()
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=-0.04, top=0.92, hspace=-0.12, wspace=0.06)
     return _png(figure)
 
 
