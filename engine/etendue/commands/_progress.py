@@ -13,7 +13,7 @@ Advance = Callable[[int, int, float], None]
 
 @contextmanager
 def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], bool]]]:
-    """Show a bar with ETA and current error; yield the callback and a stop predicate.
+    """Show a bar with ETA and current error on a terminal; yield the callback and a stop predicate.
 
     The first Ctrl-C makes the predicate true, so that the bake can save its checkpoint; it is
     raised as `KeyboardInterrupt` when the bake of `output` has stopped, after a line that says
@@ -39,9 +39,12 @@ def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], boo
         TimeRemainingColumn(),
         TextColumn("error {task.fields[loss]:.4f}"),
     )
+    console = Console(stderr=True)
     before = signal.signal(signal.SIGINT, interrupt)
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(
+            *columns, console=console, transient=True, disable=not console.is_interactive
+        ) as bar:
             task = bar.add_task("bake", total=total, loss=0.0)
 
             def advance(step: int, total: int, loss: float) -> None:
