@@ -103,6 +103,7 @@ def _record(path: Path, blob: bytes) -> dict[str, Any]:
     try:
         table = json.loads(blob[8 : 8 + length])
         record = json.loads(table["__metadata__"][KEY])
+        _canonical(record)  # refuses NaN and infinity, which are no JSON
     except (ValueError, KeyError, TypeError, RecursionError):
         raise foreign from None
     if not isinstance(record, dict) or not isinstance(record.get("header"), dict):

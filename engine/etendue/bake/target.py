@@ -92,7 +92,11 @@ def launch(
         uv = (np.floor(uv * side) + 0.5) / side
     footprint = np.where(level > 0, 1.0 / side[:, 0], 0.0)
     lanes = np.repeat(np.arange(count), pairs)
-    rng = mi.PCG32(size=count * pairs, initstate=seed * 1_000_003 + index)
+    lane = dr.arange(mi.UInt, count * pairs)
+    # hashed: generators with one state and consecutive increments are correlated
+    key = dr.opaque(mi.UInt, (seed * 1_000_003 + index) & 0xFFFFFFFF)
+    start, stream = mi.sample_tea_32(key, lane)
+    rng = mi.PCG32(initstate=mi.UInt64(start), initseq=mi.UInt64(stream))
     dr.eval(rng)  # a literal state would make every batch a new kernel
     wi = _upper(mi, rng)
     p = ShadingPoint(

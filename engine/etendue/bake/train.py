@@ -181,7 +181,7 @@ def _run(
         where = (count, settings.pairs, settings.resolution, settings.seed, index)
         return launch(reference, *where, at_centres=encoding)
 
-    encoder, smooth = fit.features is not None, 0.0
+    encoder, smooth = fit.features is not None, fit.history[-1][1] if fit.history else 0.0
     following = begin(fit.step // per_pool)
     while fit.step < settings.steps:
         if fit.features is not None and fit.step >= switch:

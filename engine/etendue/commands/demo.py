@@ -38,9 +38,7 @@ def run(
     from etendue.bake.settings import BakeSettings, check_settings
     from etendue.bsdf.layered import Layered
     from etendue.commands._progress import baking
-    from etendue.core.errors import InputError
     from etendue.device.drjit import activate
-    from etendue.layout import assets
     from etendue.report.page import ReportSettings, write_report
     from etendue.scene.materialx import load_material
 
@@ -48,10 +46,7 @@ def run(
     wanted = parse_size(size)
     settings = BakeSettings(resolution=resolution, seed=seed)
     check_settings(settings)
-    source_path = assets() / "materials" / f"{material}.mtlx"
-    if not source_path.is_file():
-        names = sorted(p.stem for p in source_path.parent.glob("*.mtlx"))
-        raise InputError("--material", "unknown", got=material, expected=" | ".join(names))
+    source_path = _check(material, minutes, spp, output)
     activate()
     _say(f"loading {source_path.name}")
     source = load_material(source_path, None, resolution)
@@ -72,6 +67,25 @@ def run(
         output, source, artifact, eta, figures, ReportSettings(size=wanted, spp=spp), _say
     )
     _finish(page, output, time.monotonic() - began, json)
+
+
+def _check(material: str, minutes: float, spp: int, output: Path) -> Path:
+    """Document of the named material, after a look at everything that could fail later."""
+    from etendue.cli_support import positive
+    from etendue.core.errors import InputError
+    from etendue.core.files import atomic_path
+    from etendue.layout import assets
+
+    found = {p.stem: p for p in sorted((assets() / "materials").glob("*.mtlx"))}
+    if material not in found:
+        raise InputError("--material", "unknown", got=material, expected=" | ".join(found))
+    if not 0 < minutes < 10_000:
+        raise InputError("--time", "is not usable", got=minutes, expected="minutes > 0")
+    positive(spp, "--spp")
+    with atomic_path(output / "report.html.probe") as probe:
+        probe.touch()
+    (output / "report.html.probe").unlink()
+    return found[material]
 
 
 def _finish(page: Path, output: Path, seconds: float, json: bool) -> None:
