@@ -47,7 +47,7 @@ def chi_squared(
     def density(wo: Any) -> Any:
         return bsdf.pdf(point(uv, wi, dr.width(wo)), wo, mi.Bool(True))
 
-    test = ChiSquareTest(
+    test: Any = ChiSquareTest(
         domain=SphericalDomain(),
         sample_func=sample,
         pdf_func=density,
