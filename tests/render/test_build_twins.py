@@ -26,7 +26,7 @@ def artifact() -> Artifact:
     tensors = {
         "latents": rng.normal(size=(level_offsets(RESOLUTION)[-1], 8)).astype(np.float16),
         "frames": (0.1 * rng.normal(size=(12, 8))).astype(np.float32),
-        "scale": np.array([0.9, 0.5, 0.2], np.float32),
+        "energy": np.tile(np.array([0.9, 0.5, 0.2], np.float32), (33, 1)),
         "albedo": np.zeros((3, 9), np.float32),
     }
     for name, widths in (("evaluator", (24, 16, 3)), ("sampler", (11, 16, 9))):
