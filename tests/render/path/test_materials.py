@@ -14,6 +14,14 @@ MATERIALS = Path(__file__).parents[3] / "assets" / "materials"
 NAMES = ("car_paint", "glazed_ceramic", "lacquered_brushed_metal", "varnished_wood")
 
 
+@pytest.fixture(autouse=True)
+def default_variant() -> None:
+    """Other files of the same worker may have left `scalar_rgb` active."""
+    from etendue.device.drjit import activate
+
+    activate()
+
+
 def carrier(mi: Any, inline: Any) -> Any:
     """A Mitsuba BSDF that carries `inline`."""
     from etendue.bsdf.plugin import plugin
