@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,12 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """An empty cache folder for answers of probes."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield tmp_path / "cache" / "etendue"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_variant_afterwards() -> Iterator[None]:
+    """A file that worked with `scalar_rgb` does not leave it to the next file of its worker."""
+    yield
+    mitsuba = sys.modules.get("mitsuba")
+    if mitsuba is not None and mitsuba.variant() not in (None, "llvm_ad_rgb"):
+        mitsuba.set_variant("llvm_ad_rgb")
