@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from etendue.bake import checkpoint as ck
-from etendue.bake.latents import lookup, parameter_pyramid, texel_uv
+from etendue.bake.latents import lookup, parameter_pyramid
 from etendue.bake.network import (
     Params,
     evaluate,
@@ -236,6 +236,3 @@ def from_checkpoint(settings: BakeSettings, saved: ck.Checkpoint, data: Any) -> 
 def save_to(path: Path, identity: dict[str, Any]) -> Callable[[Fit], None]:
     """A saver for `run` that writes `path`."""
     return lambda fit: ck.save_checkpoint(path, to_checkpoint(fit, identity))
-
-
-__all__ = ["BakeStoppedError", "Fit", "from_checkpoint", "run", "save_to", "start", "texel_uv"]
