@@ -17,3 +17,9 @@ def assets() -> Path:
     """The folder of the materials and scenes that come with étendue."""
     root = checkout()
     return PACKAGE / "assets" if root is None else root / "assets"
+
+
+def shaders() -> Path:
+    """The folder of the Slang shaders."""
+    root = checkout()
+    return PACKAGE / "shaders" if root is None else root / "shaders"
