@@ -7,6 +7,7 @@ pictures agree in distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from etendue.core.errors import InputError
 from etendue.device.slang import SlangDevice, open_device
 from etendue.render.aov import CHANNELS, IDS, check_aovs
 from etendue.render.film import Accumulator, Film
-from etendue.render.path.camera_rays import Block, Window, full_film, passes, pixel_cone
-from etendue.render.path.drjit import _check as check_options
+from etendue.render.path.camera_rays import Block, Window, full_film, passes
+from etendue.render.path.drjit import check_options
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES
-from etendue.render.path.slang_scene import camera, extract
+from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
+from etendue.render.path.slang_materials import NEURAL
+from etendue.render.path.slang_scene import HIDDEN, camera, cone, extract
 from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
 
 PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
+PROBE_PIXELS = 1024  # on which kernels are compared
 SUMS = 7  # numbers per group of samples: colour, its square, samples that were not finite
 _AOV_AT = {"depth": 0, "position": 1, "normal": 4, "uv": 7, "albedo": 9}
 _AOV_AT |= {"shape_id": 12, "material_id": 13}
@@ -47,14 +51,14 @@ def render(
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
     tracer: str = "auto",
-    linear: str = "scalar",
+    kernel: str = "auto",
     device: SlangDevice | None = None,
     uploaded: Uploaded | None = None,
 ) -> Film:
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
     `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
-    (ray-tracing pipeline), "bvh" (software) or "auto"; `linear` the network layer to link.
+    (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` how networks are run (see `slang_kernels`).
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
@@ -71,25 +75,57 @@ def render(
             "max_depth": limit,
             "rr_depth": rr_depth,
             "strategy": STRATEGIES.index(strategy),
-            "hide_emitters": int(hide_emitters),
         }
         blocks = list(passes(window, spp, pass_samples))
-        guides = _aovs(uploaded, tracer, linear, fixed, blocks, window, aovs, spp)
+        hidden = HIDDEN if hide_emitters else 0
+        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], hidden)
+        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp)
         sums = Accumulator(window.height, window.width)
         total, done = window.width * window.height * spp, 0
-        kernel = Kernel(uploaded, tracer, "path_main", linear)
+        program = Kernel(uploaded, tracer, "path_main", choice.linear, hidden)
         if progress is not None:
             progress(0, total)
         for block in blocks:
             if stop():
                 break
-            values = _run(kernel, fixed, block, SUMS)
+            values = _run(program, fixed, block, SUMS)
             sums.add(block.first, values[..., :6], block.samples, int(values[..., 6].sum()))
             done += block.pixels * block.samples
             if progress is not None:
                 progress(done, total)
-    facts = {"max_depth": max_depth, "strategy": strategy, "tracer": tracer, "linear": linear}
-    return sums.film(spp, seed, guides, {**facts, "device": uploaded.device.name})
+    facts = {
+        "max_depth": max_depth,
+        "strategy": strategy,
+        "device": uploaded.device.name,
+        "tracer": tracer,
+        "kernel": choice.kernel,
+        "kernel_reason": choice.reason,
+    }
+    return sums.film(spp, seed, guides, facts)
+
+
+def _choose(
+    uploaded: Uploaded, kernel: str, tracer: str, fixed: Mapping[str, Any], block: Block, hidden: int
+) -> Choice:
+    """The kernel; candidates are timed on one group of samples of the first pixels."""
+    probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
+
+    def cost(linear: str) -> float:
+        program = Kernel(uploaded, tracer, "path_main", linear, hidden)
+        return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
+
+    def coherence() -> float:
+        program = Kernel(uploaded, tracer, "aov_main")
+        numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
+        kinds = uploaded.scene.materials["kind"]
+        return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
+
+    networks = uploaded.scene.neural_materials
+    return choose(uploaded.device, kernel, tracer, networks, cost, coherence)
+
+
+def _discard(_: np.ndarray) -> None:
+    """A timed run has no result."""
 
 
 def choose_tracer(device: SlangDevice, wanted: str) -> str:
@@ -103,9 +139,10 @@ def choose_tracer(device: SlangDevice, wanted: str) -> str:
 
 
 def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
-    data, cone = uploaded.scene, pixel_cone(eye, window)
+    data = uploaded.scene
     size = (window.full_width, window.full_height)
-    pinhole = camera(eye, size)
+    pinhole = camera(eye)
+    width, spread = cone(pinhole, size)
     vectors = {
         name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")
     }
@@ -113,8 +150,8 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
         **vectors,
         "near": pinhole["near"],
         "far": pinhole["far"],
-        "cone_width": float(cone.width[0]),
-        "cone_spread": float(cone.spread[0]),
+        "cone_width": width,
+        "cone_spread": spread,
         "full": list(size),
         "at": [window.x, window.y],
         "width": window.width,
@@ -148,7 +185,6 @@ def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) 
 def _aovs(
     uploaded: Uploaded,
     tracer: str,
-    linear: str,
     fixed: Mapping[str, Any],
     blocks: list[Block],
     window: Window,
@@ -158,7 +194,7 @@ def _aovs(
     """Auxiliary images as `render.aov.render_aovs` gives them."""
     if not names:
         return {}
-    kernel = Kernel(uploaded, tracer, "aov_main", linear)
+    kernel = Kernel(uploaded, tracer, "aov_main")
     sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
     ids = np.zeros((len(sums), 2))
     for block in blocks:

@@ -51,7 +51,6 @@ class Materials:
         self.builder, self.baked = builder, baked
         self.rows: list[Row] = []
         self.owners: list[Any] = []
-        self.artifacts: list[Any] = []
         self.files: dict[Path, int] = {}
 
     def number(self, shape: Any) -> int:
@@ -76,7 +75,6 @@ class Materials:
         if file not in self.files:
             artifact = read_artifact(file, kind="material")
             check_material(file, artifact)
-            self.artifacts.append(artifact)
             self.files[file] = self.builder.add_neural(artifact)
         row["data"], row["flags"] = self.files[file], TWO_SIDED
         return row

@@ -6,7 +6,7 @@ A layer is W (outputs x inputs, row-major, sides padded with zeros to multiples 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from etendue.artifact import Artifact
 from etendue.bsdf.pyramid import level_sizes
 
 Array = np.ndarray
-TILE = 16  # sides of matrices in the cooperative copy, as in `neural/mlp.slang`
+TILE = 16  # sides of cooperative matrices
 NETWORKS = ("evaluator", "sampler")
 HEADER = 6  # elements of `NeuralRef` in `bsdf/neural.slang`
 
@@ -70,20 +70,27 @@ def unpack_layers(packed: Array, sides: Sequence[int]) -> list[tuple[Array, Arra
     return result
 
 
-def to_cooperative(w: Array) -> Array:
-    """Float16 matrix with both sides padded to whole tiles, row-major."""
-    rows, columns = (round_up(side, TILE) for side in w.shape)
-    return pad(w.astype(np.float16), rows, columns)
+def deepest(artifacts: Sequence[Artifact]) -> int:
+    """Most layers of any network, at least 1."""
+    return max((len(layers(a, name)) for a in artifacts for name in NETWORKS), default=1)
 
 
-def from_cooperative(packed: Array, rows: int, columns: int) -> Array:
-    """The matrix inside a padded one."""
-    return packed[:rows, :columns]
+def to_cooperative(layer: tuple[Array, Array], side: int) -> Array:
+    """A layer as float16: W in the corner of a square matrix, row-major, then b."""
+    w, b = layer
+    square = pad(w.astype(np.float16), side, side)
+    return np.concatenate([square.ravel(), pad(b.astype(np.float16)[:, None], side, 1)[:, 0]])
 
 
-def cooperative(artifact: Artifact, name: str) -> Array:
+def from_cooperative(packed: Array, side: int, rows: int, columns: int) -> tuple[Array, Array]:
+    """Inverse of `to_cooperative` for a layer of this shape."""
+    square = packed[: side * side].reshape(side, side)
+    return square[:rows, :columns], packed[side * side :][:rows]
+
+
+def cooperative(artifact: Artifact, name: str, side: int) -> Array:
     """Float16 weights of a network, layer by layer, for the cooperative kernels."""
-    return np.concatenate([to_cooperative(w).ravel() for w, _ in padded_layers(artifact, name)])
+    return np.concatenate([to_cooperative(x, side) for x in padded_layers(artifact, name)])
 
 
 def bits(values: Sequence[int]) -> Array:
@@ -99,12 +106,11 @@ def round_up(n: int, step: int) -> int:
 
 @dataclass
 class DataBuilder:
-    """Collects the elements of `g_data` and the float16 weights."""
+    """Collects the elements of `g_data`."""
 
-    parts: list[Array]
-    packed: list[Array]
+    parts: list[Array] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
     size: int = 0
-    packed_size: int = 0
 
     def add(self, block: Array) -> int:
         """Append elements (n, 4); where they begin."""
@@ -113,15 +119,11 @@ class DataBuilder:
         self.size += len(block)
         return at
 
-    def add_packed(self, weights: Array) -> int:
-        """Append float16 weights; where they begin."""
-        at = self.packed_size
-        self.packed.append(weights)
-        self.packed_size += weights.size
-        return at
-
     def add_neural(self, artifact: Artifact) -> int:
-        """Append a material; where its header begins."""
+        """Append a material; where its header begins.
+
+        The header counts float16 weights in layers; `halves` lays them out in the same order.
+        """
         tensors = artifact.tensors
         latents = self.add(tensors["latents"].astype(np.float32).reshape(-1, 4))
         knots = self.add(pad(tensors["energy"].astype(np.float32), len(tensors["energy"]), 4))
@@ -131,11 +133,14 @@ class DataBuilder:
         resolution = int(artifact.header["lod"]["resolution"])
         pyramid = [latents, resolution, len(level_sizes(resolution))]
         header = [bits([*pyramid, knots]), bits([frames, albedo])]
+        layer = sum(len(layers(a, name)) for a in self.artifacts for name in NETWORKS)
         for name in NETWORKS:
             net = padded_layers(artifact, name)
-            at, packed = self.add(pack_layers(net)), self.add_packed(cooperative(artifact, name))
+            at = self.add(pack_layers(net))
             inputs, hidden, outputs = net[0][0].shape[1], len(net[0][0]), len(net[-1][0])
-            header.append(bits([at, packed, inputs, hidden, outputs, len(net)]))
+            header.append(bits([at, layer, inputs, hidden, outputs, len(net)]))
+            layer += len(net)
+        self.artifacts.append(artifact)
         return self.add(np.concatenate(header))
 
     def data(self) -> Array:
@@ -143,6 +148,7 @@ class DataBuilder:
         return np.concatenate([*self.parts, np.zeros((1, 4), np.float32)])
 
     def halves(self) -> Array:
-        """All float16 weights, an even number and at least two."""
-        pad_to_even = np.zeros(2 + self.packed_size % 2, np.float16)
-        return np.concatenate([*self.packed, pad_to_even])
+        """All float16 weights, at least two."""
+        side = capacity(self.artifacts)
+        nets = [cooperative(a, name, side) for a in self.artifacts for name in NETWORKS]
+        return np.concatenate([*nets, np.zeros(2, np.float16)])

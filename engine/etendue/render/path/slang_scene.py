@@ -14,7 +14,7 @@ from etendue.core.errors import InputError
 from etendue.render.path.slang_bvh import build_bvh
 from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix, unit
 from etendue.render.path.slang_materials import Materials
-from etendue.render.path.slang_neural import DataBuilder, bits, capacity
+from etendue.render.path.slang_neural import DataBuilder, bits, capacity, deepest
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
 
 Array = np.ndarray
@@ -23,6 +23,7 @@ SHAPE = np.dtype(
     [("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")]
 )
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
+TEXTURES, SPHERES, HIDDEN = 1, 2, 4  # bits of `core/features.slang`
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def extract(scene: Any, baked: Mapping[str, Path] | None = None) -> SceneData:
 
 class _Reader:
     def __init__(self, baked: Mapping[str, Path]) -> None:
-        self.builder = DataBuilder([], [])
+        self.builder = DataBuilder()
         self.builder.add(np.zeros((1, 4), np.float32))  # 0 means "no texture"
         self.materials = Materials(self.builder, baked)
         self.vertices: list[Array] = []
@@ -154,12 +155,22 @@ class _Reader:
             sphere_data=spheres,
             environment=self.environment,
             emitter_count=len(self.emitters),
-            neural_materials=len(self.materials.artifacts),
+            neural_materials=len(self.builder.artifacts),
             constants={
-                "CAPACITY": capacity(self.materials.artifacts),
+                "CAPACITY": capacity(self.builder.artifacts),
+                "LAYERS": deepest(self.builder.artifacts),
                 "KINDS": sum({1 << int(row["kind"]) for row in self.materials.rows}),
+                "LIGHTS": sum({1 << int(row["kind"]) for row in self.emitters}),
+                "FEATURES": self._features(),
             },
         )
+
+
+    def _features(self) -> int:
+        values = [row[name] for row in self.materials.rows for name in ("color", "second", "alpha")]
+        values += [row["radiance"] for row in self.emitters]
+        textured = any(int(value["texture"]) != 0 for value in values)
+        return (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
 
 
 def _rows(buffer: Any, columns: int) -> Array:
@@ -170,7 +181,7 @@ def _joined(parts: list[Array], empty: Array) -> Array:
     return np.concatenate(parts) if parts else empty
 
 
-def camera(sensor: Any, size: tuple[int, int]) -> dict[str, Any]:
+def camera(sensor: Any) -> dict[str, Any]:
     """Pinhole parameters of `Settings`, measured on rays of the sensor itself.
 
     Directions of unit depth are linear over the film, so three of them say everything.
@@ -196,3 +207,16 @@ def camera(sensor: Any, size: tuple[int, int]) -> dict[str, Any]:
         "dx": right - corner,
         "dy": down - corner,
     }
+
+
+def cone(pinhole: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, float]:
+    """Width and spread of the cone through the pixel at the centre of the film.
+
+    Twin of `camera_rays.pixel_cone`: the side of the square with the area that two steps span.
+    """
+    steps = np.array([[0.0, 0.0], [1.0 / size[0], 0.0], [0.0, 1.0 / size[1]]]) + 0.5
+    d = pinhole["corner"] + steps[:, :1] * pinhole["dx"] + steps[:, 1:] * pinhole["dy"]
+    o = pinhole["near"] * d
+    d = d / np.linalg.norm(d, axis=1, keepdims=True)
+    areas = [float(np.linalg.norm(np.cross(x[1] - x[0], x[2] - x[0]))) for x in (o, d)]
+    return areas[0] ** 0.5, areas[1] ** 0.5

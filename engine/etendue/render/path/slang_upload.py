@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from etendue.device.slang import SlangDevice, load
+from etendue.render.path.slang_kernels import constants as linear_constants
 from etendue.render.path.slang_scene import SceneData
 
 Array = np.ndarray
@@ -116,16 +117,25 @@ def _structure(device: SlangDevice, source: Any, kind: Any) -> tuple[Any, Any]:
 class Kernel:
     """One entry point of the path tracer, whichever way it traces rays."""
 
-    def __init__(self, scene: Uploaded, tracer: str, entry: str, linear: str = "scalar") -> None:
+    def __init__(
+        self, scene: Uploaded, tracer: str, entry: str, linear: str = "scalar", features: int = 0
+    ) -> None:
         self.scene, self.tracer = scene, tracer
         device, module = scene.device, f"render/path.{tracer}"
         entries = [entry, "hit_main", "miss_main"] if tracer == "rt" else [entry]
+        device.require(f"neural/linear_{linear}")
+        constants = {**scene.scene.constants, **linear_constants(device, linear)}
+        constants["FEATURES"] |= features
+        self.buffers = dict(scene.buffers)
+        if linear != "scalar":
+            stride = 2 if linear == "coopmat" else 4
+            self.buffers["g_halves"] = buffer(device, scene.scene.halves, stride)
         program = load(
             device,
             module,
             entries,
             with_modules=[f"neural/linear_{linear}"],
-            constants=scene.scene.constants,
+            constants=constants,
         )
         if tracer == "rt":
             self._pipeline(program, entry)
@@ -151,7 +161,7 @@ class Kernel:
         """Run on `threads` lanes and wait; results are in `out`."""
         import slangpy as spy
 
-        values: dict[str, Any] = {**self.scene.buffers, "g_settings": dict(settings), "g_out": out}
+        values: dict[str, Any] = {**self.buffers, "g_settings": dict(settings), "g_out": out}
         if self.tracer != "bvh":
             values["g_tlas"] = self.scene.tlas
         raw = self.scene.device.raw
