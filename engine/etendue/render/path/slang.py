@@ -105,7 +105,12 @@ def render(
 
 
 def _choose(
-    uploaded: Uploaded, kernel: str, tracer: str, fixed: Mapping[str, Any], block: Block, hidden: int
+    uploaded: Uploaded,
+    kernel: str,
+    tracer: str,
+    fixed: Mapping[str, Any],
+    block: Block,
+    hidden: int,
 ) -> Choice:
     """The kernel; candidates are timed on one group of samples of the first pixels."""
     probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
@@ -143,9 +148,7 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
     size = (window.full_width, window.full_height)
     pinhole = camera(eye)
     width, spread = cone(pinhole, size)
-    vectors = {
-        name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")
-    }
+    vectors = {name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")}
     return {
         **vectors,
         "near": pinhole["near"],

@@ -19,9 +19,7 @@ from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
 
 Array = np.ndarray
 VERTEX = np.dtype([("p", "<f4", 3), ("u", "<f4"), ("n", "<f4", 3), ("v", "<f4")])
-SHAPE = np.dtype(
-    [("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")]
-)
+SHAPE = np.dtype([("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")])
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
 TEXTURES, SPHERES, HIDDEN = 1, 2, 4  # bits of `core/features.slang`
 
@@ -164,7 +162,6 @@ class _Reader:
                 "FEATURES": self._features(),
             },
         )
-
 
     def _features(self) -> int:
         values = [row[name] for row in self.materials.rows for name in ("color", "second", "alpha")]

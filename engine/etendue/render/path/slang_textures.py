@@ -18,18 +18,18 @@ PROBES = 48  # points at which a texture is compared with Mitsuba's own
 SLANG_LIMIT = "Render it with --backend drjit"
 
 
-class _Collect(mi.TraversalCallback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[str, Any] = {}
-
-    def put(self, name: str, value: Any, *rest: Any) -> None:
-        self.found[name] = value
-
-
 def children(node: Any) -> dict[str, Any]:
     """Objects and parameters that a Mitsuba object shows, by name."""
-    collect = _Collect()
+
+    class Collect(mi.TraversalCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.found: dict[str, Any] = {}
+
+        def put(self, name: str, value: Any, *rest: Any) -> None:
+            self.found[name] = value
+
+    collect = Collect()
     node.traverse(collect)
     return collect.found
 
@@ -60,9 +60,7 @@ def value(builder: DataBuilder, texture: Any, owner: object) -> Array:
         )
         return out
     if "data" not in parameters or "to_uv" not in parameters:
-        raise InputError(
-            owner, "has a texture that shaders cannot read", got=kind, fix=SLANG_LIMIT
-        )
+        raise InputError(owner, "has a texture that shaders cannot read", got=kind, fix=SLANG_LIMIT)
     data = np.asarray(parameters["data"], np.float32)
     data = np.repeat(data, 3, 2) if data.shape[2] == 1 else data[..., :3]
     to_uv = numbers(parameters["to_uv"].matrix)

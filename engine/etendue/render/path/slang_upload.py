@@ -101,9 +101,7 @@ def _structure(device: SlangDevice, source: Any, kind: Any) -> tuple[Any, Any]:
     raw = device.raw
     description = spy.AccelerationStructureBuildDesc({"inputs": [source]})
     sizes = raw.get_acceleration_structure_sizes(description)
-    scratch = raw.create_buffer(
-        size=sizes.scratch_size, usage=spy.BufferUsage.unordered_access
-    )
+    scratch = raw.create_buffer(size=sizes.scratch_size, usage=spy.BufferUsage.unordered_access)
     made = raw.create_acceleration_structure(kind=kind, size=sizes.acceleration_structure_size)
     encoder = raw.create_command_encoder()
     encoder.build_acceleration_structure(
