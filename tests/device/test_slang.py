@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from etendue import layout
@@ -12,7 +15,7 @@ from etendue.core.errors import DeviceError
 from etendue.device import slang
 from etendue.device.slang import NEEDS, SlangDevice, load, open_device, readable
 
-pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
+spy = pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 
 
 class Unreachable:
@@ -68,3 +71,49 @@ def test_a_compile_error_names_file_and_line(
 
 def test_other_messages_are_kept() -> None:
     assert readable("something\n  else") == "does not compile: something else"
+
+
+def test_an_edit_is_seen_and_a_broken_one_keeps_the_old_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shaders"
+    folder.mkdir()
+    file = folder / "answer.slang"
+    source = """
+        RWStructuredBuffer<int> g_out;
+        [shader("compute")] [numthreads(1, 1, 1)] void main() { g_out[0] = ANSWER; }
+    """
+    clock = [10**9]
+
+    def write(text: str) -> None:
+        file.write_text(text)
+        clock[0] += 10**9  # some file systems keep whole seconds
+        os.utime(file, ns=(clock[0], clock[0]))
+
+    write(source.replace("ANSWER", "1"))
+    monkeypatch.setattr(layout, "shaders", lambda: folder)
+    device = open_device("cpu")
+    told: list[str] = []
+
+    def build(fresh: bool) -> Any:
+        program = load(device, "answer", ["main"], fresh=fresh)
+        return device.raw.create_compute_kernel(program)
+
+    kernel = slang.Reloading(build, told.append)
+
+    def answer() -> int:
+        out = device.raw.create_buffer(
+            element_count=1, struct_size=4, usage=spy.BufferUsage.unordered_access
+        )
+        kernel.current().dispatch([1, 1, 1], vars={"g_out": out})
+        return int(out.to_numpy().view(np.int32)[0])
+
+    assert answer() == 1
+    write(source.replace("ANSWER", "2"))
+    assert answer() == 2
+    write(source.replace("ANSWER", "missing"))
+    assert answer() == 2
+    assert answer() == 2 and len(told) == 1  # said once for each edit
+    assert "answer.slang:3: " in told[0] and "missing" in told[0]
+    write(source.replace("ANSWER", "3"))
+    assert answer() == 3 and len(told) == 1

@@ -8,10 +8,10 @@ and `load` refuses to compile it for a device that does not report the feature.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from etendue import layout
 from etendue.core.errors import DeviceError
@@ -28,6 +28,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 KNOWN = (*FEATURES, "acceleration_structure", "wave_ops", "half")
 # unfilled arrays are filled by the callee, which the compiler cannot see through an interface
 QUIET = ("41016", "41035")
+T = TypeVar("T")
 _DIAGNOSTIC = re.compile(r"error\[(E\d+)\]: (.+)\n\s*--> ([^\n]+):(\d+):\d+")
 
 
@@ -51,9 +52,7 @@ class SlangDevice:
             )
 
 
-def open_device(
-    kind: str = "vulkan", *, without: Iterable[str] = (), hot_reload: bool = False
-) -> SlangDevice:
+def open_device(kind: str = "vulkan", *, without: Iterable[str] = ()) -> SlangDevice:
     """Open a device of `kind` ("vulkan", "cpu", "cuda", ...).
 
     Features named in `without` are treated as absent, which makes slower kernels testable.
@@ -64,15 +63,12 @@ def open_device(
         raise DeviceError(
             "slang", "slangpy is not installed", fix='pip install "etendue[slang]"'
         ) from None
-    options = spy.SlangCompilerOptions(
-        {"include_paths": [str(layout.shaders())], "disable_warnings": list(QUIET)}
-    )
     try:
         raw = spy.Device(
             type=getattr(spy.DeviceType, kind),
             enable_rhi_validation=False,
-            enable_hot_reload=hot_reload,
-            compiler_options=options,
+            enable_hot_reload=False,
+            compiler_options=_options(),
             shader_cache_path=_cache(),
         )
     except (RuntimeError, AttributeError) as error:
@@ -90,11 +86,12 @@ def load(
     *,
     with_modules: Iterable[str] = (),
     constants: Mapping[str, int] | None = None,
+    fresh: bool = False,
 ) -> Any:
     """Link entry points of `module` with others and the values of its extern constants.
 
-    Returns a `slangpy.ShaderProgram`. Raises `DeviceError` for a missing feature and for an error
-    in a shader, which is then named with file and line.
+    `fresh` reads all files anew, as after an edit. Returns a `slangpy.ShaderProgram`. Raises
+    `DeviceError` for a missing feature and for an error in a shader, then with file and line.
     """
     parts = [module, *with_modules]
     for part in parts:
@@ -103,6 +100,8 @@ def load(
 
     session = device.raw.slang_session
     try:
+        if fresh:
+            session = device.raw.create_slang_session(compiler_options=_options())
         modules = [session.load_module(f"{part}.slang") for part in parts]
         if constants:
             lines = [f"export public static const int {k} = {v};" for k, v in constants.items()]
@@ -112,6 +111,47 @@ def load(
         return session.link_program(modules, points)
     except (spy.SlangCompileError, RuntimeError) as error:
         raise DeviceError(f"shader {module}", readable(str(error))) from None
+
+
+def _options() -> Any:
+    import slangpy as spy
+
+    return spy.SlangCompilerOptions(
+        {"include_paths": [str(layout.shaders())], "disable_warnings": list(QUIET)}
+    )
+
+
+def stamp() -> tuple[int, int]:
+    """Changes whenever a shader file is written, added or removed."""
+    times = [file.stat().st_mtime_ns for file in layout.shaders().rglob("*.slang")]
+    return len(times), max(times, default=0)
+
+
+@dataclass
+class Reloading(Generic[T]):
+    """What `build` makes of the shaders, made again after an edit.
+
+    `build(fresh)` may raise `DeviceError`: its message goes to `say` and the old result is kept
+    until the next edit, so that a broken shader never stops a running program.
+    """
+
+    build: Callable[[bool], T]
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._stamp = stamp()
+        self._made = self.build(False)
+
+    def current(self) -> T:
+        """The newest result that compiles."""
+        now = stamp()
+        if now != self._stamp:
+            self._stamp = now
+            try:
+                self._made = self.build(True)
+            except DeviceError as error:
+                self.say(str(error))
+        return self._made
 
 
 def readable(message: str) -> str:

@@ -58,7 +58,8 @@ def render(
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
     `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
-    (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` how networks are run (see `slang_kernels`).
+    (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
+    `slang_kernels`).
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)

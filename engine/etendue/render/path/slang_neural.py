@@ -5,6 +5,7 @@ A layer is W (outputs x inputs, row-major, sides padded with zeros to multiples 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,7 +63,7 @@ def pack_layers(padded: Sequence[tuple[Array, Array]]) -> Array:
 def unpack_layers(packed: Array, sides: Sequence[int]) -> list[tuple[Array, Array]]:
     """Inverse of `pack_layers` for layers between the given sides."""
     flat, result, at = packed.ravel(), [], 0
-    for columns, rows in zip(sides[:-1], sides[1:], strict=True):
+    for columns, rows in itertools.pairwise(sides):
         w = flat[at : at + rows * columns].reshape(rows, columns)
         b = flat[at + rows * columns :][:rows]
         result.append((w, b))
