@@ -58,8 +58,8 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    wanted_size = parse_size(size) if size is not None else None
-    wanted_crop = parse_crop(crop) if crop is not None else None
+    sizes = parse_size(size) if size is not None else None
+    window = parse_crop(crop) if crop is not None else None
     aovs = tuple(name.strip() for name in aov.split(",") if name.strip()) if aov else ()
     _check_numbers(spp, seed, max_depth)
     _check_choices(backend, kernel, search or [])
@@ -74,7 +74,7 @@ def run(
         scene, parameters=parameters, search=tuple(search or ()), assignments=materials
     )
     request = _render_run.Request(
-        spp, seed, wanted_size, wanted_crop, aovs, max_depth, camera, backend, kernel, quiet
+        spp, seed, sizes, window, aovs, max_depth, camera, backend, kernel, quiet
     )
     figures, interrupted = _render_run.render_to(description, output, request)
     if json:

@@ -94,9 +94,9 @@ def test_materials_and_lights_of_mitsuba(mi: Any, room: Any, vulkan: SlangDevice
     agree(render(vulkan, scene, spp=48, seed=1, tracer="bvh"), scene, 192)
 
 
-def test_a_neural_material_and_an_environment_map(tmp_path: Path, vulkan: SlangDevice) -> None:
-    from test_slang_neural import artifact
-
+def test_a_neural_material_and_an_environment_map(
+    tmp_path: Path, vulkan: SlangDevice, artifact: Any
+) -> None:
     from etendue.render.build import build
     from etendue.scene.scene import load_scene
 
@@ -121,11 +121,9 @@ def test_forcing_a_kernel_that_the_device_lacks_is_an_error(room: Any, vulkan: S
 
 @pytest.mark.coop
 def test_cooperative_matrices_inside_a_ray_query_kernel(
-    tmp_path: Path, vulkan: SlangDevice
+    tmp_path: Path, vulkan: SlangDevice, artifact: Any
 ) -> None:
     """Same random numbers, float16 networks: the pictures differ by rounding only."""
-    from test_slang_neural import artifact
-
     from etendue.render.build import build
     from etendue.scene.scene import load_scene
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from etendue.artifact import Artifact
 from etendue.bake import network
 from etendue.bsdf import neural_numpy
-from etendue.bsdf.pyramid import level_offsets
 from etendue.core.errors import DeviceError
 from etendue.device.slang import SlangDevice, load, open_device
 from etendue.render.path import slang_kernels, slang_neural
@@ -33,21 +31,7 @@ QUERY = np.dtype(
 )
 
 
-def artifact(seed: int, evaluator: str = "2x32", sampler: str = "2x16") -> Artifact:
-    """Random networks over one texel of latents."""
-    generator = torch.Generator().manual_seed(seed)
-    params = network.init_params(evaluator, sampler, generator)
-    tensors: dict[str, Any] = {
-        k: (v + 0.1 * torch.randn(v.shape, generator=generator)).numpy() for k, v in params.items()
-    }
-    rng = np.random.default_rng(seed)
-    tensors["latents"] = (0.5 * rng.normal(size=(level_offsets(1)[-1], 8))).astype(np.float16)
-    tensors["energy"] = rng.uniform(0.7, 1.0, (33, 3)).astype(np.float32)
-    tensors["albedo"] = (0.1 * rng.normal(size=(3, 9))).astype(np.float32)
-    return Artifact({"kind": "material", "lod": {"resolution": 1}}, tensors)
-
-
-def test_weights_survive_packing_exactly() -> None:
+def test_weights_survive_packing_exactly(artifact: Any) -> None:
     made = artifact(0, "3x20", "2x16")
     for name, inputs, outputs in (("evaluator", 24, 4), ("sampler", 12, 12)):
         net = slang_neural.padded_layers(made, name)
@@ -66,7 +50,7 @@ def test_weights_survive_packing_exactly() -> None:
             assert np.array_equal(b4, b3.astype(np.float16))
 
 
-def test_capacity_is_that_of_the_widest_layer() -> None:
+def test_capacity_is_that_of_the_widest_layer(artifact: Any) -> None:
     small, wide = artifact(0), artifact(1, "3x64", "1x16")
     assert slang_neural.capacity([]) == slang_neural.capacity([small]) == 32
     assert slang_neural.capacity([small, wide]) == 64
@@ -148,7 +132,7 @@ def device_of(kind: str) -> SlangDevice:
 
 
 @pytest.mark.parametrize("kind", ["vulkan", "cpu"])
-def test_scalar_decoder_equals_torch(kind: str, tmp_path: Path) -> None:
+def test_scalar_decoder_equals_torch(kind: str, artifact: Any) -> None:
     made = [artifact(0), artifact(1, "1x16", "1x16"), artifact(2)]
     queries, got = decode(device_of(kind), "scalar", made)
     want = expected(queries, made)
@@ -158,7 +142,7 @@ def test_scalar_decoder_equals_torch(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.coop
-def test_cooperative_matrices_equal_torch() -> None:
+def test_cooperative_matrices_equal_torch(artifact: Any) -> None:
     made = [artifact(0), artifact(1, "1x16", "1x16"), artifact(2)]
     device = device_of("vulkan")
     if "cooperative_matrix" not in device.features:

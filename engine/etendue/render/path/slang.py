@@ -67,13 +67,12 @@ def render(
         device = device or open_device()
         uploaded = upload(device, extract(scene, baked))
     tracer = choose_tracer(uploaded.device, tracer)
-    limit = max_depth if max_depth >= 0 else 0xFFFFFFFF
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
         fixed = {
             **_settings(uploaded, eye, window),
             "seed": seed,
-            "max_depth": limit,
+            "max_depth": max_depth if max_depth >= 0 else 0xFFFFFFFF,
             "rr_depth": rr_depth,
             "strategy": STRATEGIES.index(strategy),
         }
@@ -81,19 +80,8 @@ def render(
         hidden = HIDDEN if hide_emitters else 0
         choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], hidden)
         guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp)
-        sums = Accumulator(window.height, window.width)
-        total, done = window.width * window.height * spp, 0
         program = Kernel(uploaded, tracer, "path_main", choice.linear, hidden)
-        if progress is not None:
-            progress(0, total)
-        for block in blocks:
-            if stop():
-                break
-            values = _run(program, fixed, block, SUMS)
-            sums.add(block.first, values[..., :6], block.samples, int(values[..., 6].sum()))
-            done += block.pixels * block.samples
-            if progress is not None:
-                progress(done, total)
+        sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {
         "max_depth": max_depth,
         "strategy": strategy,
@@ -103,6 +91,30 @@ def render(
         "kernel_reason": choice.reason,
     }
     return sums.film(spp, seed, guides, facts)
+
+
+def _sums(
+    program: Kernel,
+    fixed: Mapping[str, Any],
+    blocks: list[Block],
+    window: Window,
+    stop: Callable[[], bool],
+    progress: Callable[[int, int], None] | None,
+) -> Accumulator:
+    """Run all passes, or those before `stop` says so."""
+    sums = Accumulator(window.height, window.width)
+    total, done = sum(block.pixels * block.samples for block in blocks), 0
+    if progress is not None:
+        progress(0, total)
+    for block in blocks:
+        if stop():
+            break
+        values = _run(program, fixed, block, SUMS)
+        sums.add(block.first, values[..., :6], block.samples, int(values[..., 6].sum()))
+        done += block.pixels * block.samples
+        if progress is not None:
+            progress(done, total)
+    return sums
 
 
 def _choose(
