@@ -58,8 +58,6 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    sizes = parse_size(size) if size is not None else None
-    window = parse_crop(crop) if crop is not None else None
     aovs = tuple(name.strip() for name in aov.split(",") if name.strip()) if aov else ()
     _check_numbers(spp, seed, max_depth)
     _check_choices(backend, kernel, search or [])
@@ -74,7 +72,7 @@ def run(
         scene, parameters=parameters, search=tuple(search or ()), assignments=materials
     )
     request = _render_run.Request(
-        spp, seed, sizes, window, aovs, max_depth, camera, backend, kernel, quiet
+        spp, seed, *_window(size, crop), aovs, max_depth, camera, backend, kernel, quiet
     )
     figures, interrupted = _render_run.render_to(description, output, request)
     if json:
@@ -88,6 +86,14 @@ def run(
         )
         return INTERRUPTED
     return 0
+
+
+def _window(size: str | None, crop: str | None) -> tuple[Any, Any]:
+    """Size and crop of the picture, None where the scene file decides."""
+    return (
+        parse_size(size) if size is not None else None,
+        parse_crop(crop) if crop is not None else None,
+    )
 
 
 def _materials(options: list[str]) -> dict[str, Path]:

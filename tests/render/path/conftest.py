@@ -153,7 +153,7 @@ def artifact() -> Callable[..., Any]:
     from etendue.bake import network
     from etendue.bsdf.pyramid import level_offsets
 
-    def make(seed: int, evaluator: str = "2x32", sampler: str = "2x16") -> Artifact:
+    def make(seed: int, evaluator: str = "2x32", sampler: str = "2x16") -> Any:
         """Random networks over one texel of latents."""
         generator = torch.Generator().manual_seed(seed)
         params = network.init_params(evaluator, sampler, generator)
