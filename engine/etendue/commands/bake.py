@@ -21,9 +21,11 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o car_paint.eta",
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --report report/",
     "etendue bake car_paint.mtlx -o car_paint.eta --resume",
+    "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --target-flip 0.05 --reciprocal",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
 DRAFT_MINUTES = 3.0
+BAKE_INSTANCES = 4
 
 
 def run(
@@ -41,6 +43,15 @@ def run(
         int | None, typer.Option(help="Training steps instead of a time; reproducible.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
+    reciprocal: Annotated[
+        bool, typer.Option(help="f(wi, wo) = f(wo, wi) exactly; fits a little less well.")
+    ] = False,
+    instances: Annotated[
+        int, typer.Option(help="Fits that start; the best of them goes on.")
+    ] = BAKE_INSTANCES,
+    target_flip: Annotated[
+        float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
+    ] = 0.0,
     resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
     restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
@@ -58,7 +69,14 @@ def run(
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
 
-    settings = BakeSettings(arch=arch, resolution=resolution, seed=seed)
+    settings = BakeSettings(
+        arch=arch,
+        resolution=resolution,
+        seed=seed,
+        reciprocal=reciprocal,
+        instances=instances,
+        target_flip=target_flip,
+    )
     check_settings(settings if steps is None else replace(settings, steps=steps))
     _check_plan(minutes, steps, resume=resume, restart=restart)
     _check_output(output, report, resume=resume, restart=restart)
@@ -70,7 +88,15 @@ def run(
         checkpoint_path(output).unlink(missing_ok=True)
     began = time.monotonic()
     with baking(settings.steps, output) as (advance, stop):
-        artifact = bake(source, settings, output, resume=resume, progress=advance, stop=stop)
+        artifact = bake(
+            source,
+            settings,
+            output,
+            resume=resume,
+            progress=advance,
+            stop=stop,
+            good_enough=_judge(source, target_flip),
+        )
     figures: dict[str, Any] = {
         "file": str(output),
         "bytes": output.stat().st_size,
@@ -87,12 +113,24 @@ def run(
     _print(figures, json)
 
 
+def _judge(source: LayeredMaterial, target: float) -> Any:
+    """The test of `--target-flip`, or None."""
+    if target <= 0:
+        return None
+    from etendue.report.target import flip_judge
+
+    return flip_judge(source, target, lambda flip: typer.echo(f"FLIP {flip:.4f}", err=True))
+
+
 def _command(material: Path, name: str | None, output: Path, settings: BakeSettings) -> str:
     """The command line that makes the same file again."""
     words = ["etendue", "bake", str(material), "-o", str(output)]
     words += ["--material", name] if name is not None else []
     words += ["--arch", settings.arch, "--resolution", str(settings.resolution)]
     words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
+    words += ["--reciprocal"] if settings.reciprocal else []
+    words += ["--instances", str(settings.instances)]
+    words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []
     return shlex.join(words)
 
 
