@@ -88,3 +88,25 @@ def heldout_error(
         bias = ((y - t).sum() / t.sum().clamp(min=1e-9)).item()
         rows.append({"level": level, "relative": round(error, 4), "bias": round(bias, 4)})
     return rows
+
+
+def worst_texels(
+    artifact: Artifact, reference: InlineBSDF, count: int = 5, texels: int = 2048
+) -> list[dict[str, float]]:
+    """Texels of the finest level with the largest relative error over 16 directions each."""
+    resolution = int(artifact.header["lod"]["resolution"])
+    batch = produce(reference, texels, 16, resolution, HELDOUT_SEED, 1, at_centres=True)
+    reciprocal = is_reciprocal(artifact.tensors)
+    value = _predict(artifact.tensors, batch, resolution).double()
+    value = value * _scale(artifact.tensors["energy"], batch, reciprocal)
+    error = (value - batch.f).abs().sum((1, 2)) / batch.f.sum((1, 2)).clamp(min=1e-9)
+    error[batch.level > 0] = 0
+    worst = error.argsort(descending=True)[:count]
+    return [
+        {
+            "u": round(float(batch.uv[k, 0]), 4),
+            "v": round(float(batch.uv[k, 1]), 4),
+            "relative": round(float(error[k]), 3),
+        }
+        for k in worst
+    ]
