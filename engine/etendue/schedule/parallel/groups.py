@@ -1,0 +1,101 @@
+"""Connecting the ranks of a grid: one `torch.distributed` group per line of each axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+
+from etendue.core.errors import InputError
+from etendue.schedule.parallel.grid import Grid
+from etendue.schedule.parallel.wire import Line
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """This rank's place in a grid and its line along each axis.
+
+    `replica` runs along data and sequence: its ranks hold the same parameters and see different
+    data, so gradients are summed over it. `world` holds every rank.
+    """
+
+    grid: Grid
+    rank: int
+    pipeline: Line
+    data: Line
+    sequence: Line
+    tensor: Line
+    replica: Line
+    world: Line
+
+    def close(self) -> None:
+        """Leave all groups."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def alone() -> Mesh:
+    """A grid of one rank, which needs no connection."""
+    return Mesh(Grid(), 0, *(Line() for _ in range(6)))
+
+
+def connect(
+    grid: Grid, rank: int, size: int, file: Path | str, timeout_s: float = 60.0, backend="gloo"
+) -> Mesh:
+    """Meet the other ranks by way of a file that all can reach, and form the groups.
+
+    `file` is new for every meeting. Any later wait for another rank ends with an error after
+    `timeout_s`. Raises `InputError` when ranks do not come, and says which.
+    """
+    if size != grid.size:
+        raise InputError(
+            "grid",
+            "does not match the number of processes",
+            got=f"{size} processes",
+            expected=f"{grid.size} for {grid}",
+        )
+    grid.place(rank)  # checks it
+    if size == 1:
+        return alone()
+    timeout = timedelta(seconds=timeout_s)
+    store = dist.FileStore(str(file), size)
+    store.set_timeout(timeout)
+    _meet(store, rank, size, timeout_s)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+
+    def line(*axes: str) -> Line:
+        mine = Line((rank,))
+        for ranks in grid.lines(*axes):  # every rank makes every group, in the same order
+            group = dist.new_group(list(ranks), timeout=timeout) if len(ranks) > 1 else None
+            if rank in ranks:
+                mine = Line(ranks, ranks.index(rank), group)
+        return mine
+
+    return Mesh(
+        grid,
+        rank,
+        pipeline=line("pipeline"),
+        data=line("data"),
+        sequence=line("sequence"),
+        tensor=line("tensor"),
+        replica=line("data", "sequence"),
+        world=Line(tuple(range(size)), rank, dist.group.WORLD),
+    )
+
+
+def _meet(store: dist.Store, rank: int, size: int, timeout_s: float) -> None:
+    """Wait until every rank has said that it is there."""
+    store.set(f"here/{rank}", "1")
+    keys = [f"here/{other}" for other in range(size)]
+    try:
+        store.wait(keys, timedelta(seconds=timeout_s))
+    except dist.DistError as error:
+        missing = [str(other) for other, key in enumerate(keys) if not store.check([key])]
+        raise InputError(
+            "grid",
+            f"ranks {', '.join(missing)} did not come",
+            got=f"{size - len(missing)} of {size} within {timeout_s:g} s",
+            fix="Start one process per rank of the grid, all with the same new file",
+        ) from error
