@@ -30,6 +30,24 @@ class Mesh:
     replica: Line
     world: Line
 
+    def share_pipeline(self, indices: tuple[int, ...]) -> Line:
+        """The line of those ranks of each pipeline that stand at `indices`.
+
+        All ranks of the grid call this together; a rank that is not meant gets a line of its own.
+        """
+        mine = Line((self.rank,))
+        for line in self.grid.lines("pipeline"):
+            ranks = tuple(line[index] for index in indices)
+            group = dist.new_group(list(ranks)) if len(ranks) > 1 else None
+            if self.rank in ranks:
+                mine = Line(ranks, ranks.index(self.rank), group)
+        return mine
+
+    def meet(self) -> None:
+        """Wait until every rank has come here."""
+        if self.world.size > 1:
+            dist.barrier(self.world.group)
+
     def close(self) -> None:
         """Leave all groups."""
         if dist.is_initialized():
@@ -73,7 +91,7 @@ def connect(
                 mine = Line(ranks, ranks.index(rank), group)
         return mine
 
-    return Mesh(
+    mesh = Mesh(
         grid,
         rank,
         pipeline=line("pipeline"),
@@ -83,6 +101,8 @@ def connect(
         replica=line("data", "sequence"),
         world=Line(tuple(range(size)), rank, dist.group.WORLD),
     )
+    mesh.meet()
+    return mesh
 
 
 def _meet(store: dist.Store, rank: int, size: int, timeout_s: float) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 from etendue.core.errors import EtendueError, InputError
 from etendue.schedule.parallel.grid import Grid
 
-PRELOAD = ("torch", "torch.distributed")  # loaded once; ranks are forked from there
+# loaded once, ranks are forked from there; the last one is what a first backward pass loads
+PRELOAD = ("torch", "torch.distributed", "torch.fx.experimental.symbolic_shapes")
 GRACE_S = 30.0  # the ranks notice a hang themselves before this is over
 CAUSE_S = 1.0
 # what a rank answers; of failures the first kind is the likeliest cause of the others
@@ -72,12 +73,13 @@ def _collect(
     running: dict[int, tuple[ForkServerProcess, Connection]], results: dict[int, Any], end: float
 ) -> None:
     """Take in what has come; raise when a rank has failed."""
-    failures = _receive(running, results, max(0.0, end - time.monotonic()))
+    pending = {receiver: rank for rank, (_, receiver) in running.items() if rank not in results}
+    failures = _receive(running, pending, results, max(0.0, end - time.monotonic()))
     if failures is None:
-        late = ", ".join(str(rank) for rank in running if rank not in results)
+        late = ", ".join(str(rank) for rank in pending.values())
         raise RankError(f"ranks {late}", "have not answered in time")
     if failures and min(failures)[0] == CONSEQUENCE:  # the cause may still be on its way
-        failures += _receive(running, results, CAUSE_S) or []
+        failures += _receive(running, pending, results, CAUSE_S) or []
     if failures:
         kind, rank, text = min(failures)
         if kind == INPUT:
@@ -87,15 +89,15 @@ def _collect(
 
 def _receive(
     running: dict[int, tuple[ForkServerProcess, Connection]],
+    pending: dict[Any, int],
     results: dict[int, Any],
     timeout_s: float,
 ) -> list[tuple[int, int, str]] | None:
     """The failures (kind, rank, text) among what has come; None when nothing has."""
-    pending = {running[rank][1]: rank for rank in running if rank not in results}
     ready = wait(list(pending), timeout_s)
     failures = []
     for receiver in ready:
-        rank = pending[receiver]  # type: ignore[index]
+        rank = pending.pop(receiver)
         try:
             kind, value = running[rank][1].recv()
         except EOFError:
@@ -127,7 +129,9 @@ def _run(
     mesh = None
     try:
         mesh = groups.connect(grid, rank, grid.size, file, timeout_s)
-        sender.send((DONE, function(mesh, *arguments)))
+        result = function(mesh, *arguments)
+        mesh.meet()  # nobody leaves while another may still need it
+        sender.send((DONE, result))
     except InputError as error:
         sender.send((INPUT, str(error)))
     except Exception as error:

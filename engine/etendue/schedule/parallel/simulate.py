@@ -16,19 +16,20 @@ from etendue.schedule.parallel.order import FORWARD, Op, Order
 
 @dataclass(frozen=True)
 class Costs:
-    """What one micro-batch costs: passes per stage, and the way from a stage to the next.
+    """What one micro-batch costs: passes per stage, and the way between stages s and s + 1.
 
-    A transfer delays the receiver; it occupies neither rank. Between stages of one rank it is free.
+    A transfer (none given: no time) delays the receiver; it occupies neither rank. Between stages
+    of one rank it is free.
     """
 
     forward: Sequence[Any]
     backward: Sequence[Any]
-    transfer: Any = 0
+    transfer: Sequence[Any] = ()
 
     @staticmethod
     def uniform(stages: int, forward: Any, backward: Any, transfer: Any = 0) -> Costs:
         """The same for every stage."""
-        return Costs((forward,) * stages, (backward,) * stages, transfer)
+        return Costs((forward,) * stages, (backward,) * stages, (transfer,) * (stages - 1))
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def simulate(order: Order, costs: Costs) -> Timeline:
                 if needed not in ends:
                     waiting[needed] = rank
                     break
-                far = needed.stage % ranks != rank
-                start = max(start, ends[needed] + (costs.transfer if far else 0))
+                far = costs.transfer and needed.stage % ranks != rank
+                way = costs.transfer[min(needed.stage, op.stage)] if far else 0
+                start = max(start, ends[needed] + way)
             end = start + cost.get(op.kind, costs.backward)[op.stage]
             mine.append(Span(op, start, end))
             ends[op] = end

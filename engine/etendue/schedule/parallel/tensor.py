@@ -173,6 +173,17 @@ def vocabulary_cross_entropy(logits: Tensor, target: Tensor, line: Line) -> Tens
     return total.log() - reduce_out(chosen, line)
 
 
+def cut_of(name: str, styles: Mapping[str, Style]) -> tuple[int, int] | None:
+    """(dimension, parts) along which a parameter is split, by its full name."""
+    owner, _, last = name.rpartition(".")
+    for pattern, style in styles.items():
+        if fnmatchcase(owner, pattern):
+            if isinstance(style, Row):
+                return (1, style.parts) if last == "weight" else None
+            return 0, style.parts if isinstance(style, Column) else 1
+    return None
+
+
 def split(module: nn.Module, styles: Mapping[str, Style], line: Line) -> nn.Module:
     """A copy of `module` in which the named layers hold this rank's share.
 
