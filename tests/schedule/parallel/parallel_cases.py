@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from etendue.core.errors import InputError
 from etendue.schedule.parallel import ring, tensor
@@ -108,7 +109,7 @@ def compare(mesh: Mesh, *cases: Case) -> list[dict[str, Any]]:
         loss, logits, grads = reference(case)
         part = build(mesh, case)
         step = train(mesh, case, part)
-        result: dict[str, Any] = {"loss": abs(step.loss - float(loss))}
+        result: dict[str, Any] = {"loss": error(torch.tensor(step.loss, dtype=loss.dtype), loss)}
         result["stash_peak"] = step.stash_peak
         inferred = part.infer(mine(batch(case)[0], mesh), case.microbatches) if case.infer else None
         for name, outputs in (("outputs", step.outputs), ("inferred", inferred)):
@@ -122,6 +123,45 @@ def compare(mesh: Mesh, *cases: Case) -> list[dict[str, Any]]:
         result["all_names"] = sorted(grads)
         results.append(result)
     return results
+
+
+@torch.no_grad()
+def descend(parameters: list[nn.Parameter]) -> None:
+    """Gradient descent; `torch.optim` would load a compiler first, which takes seconds."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter -= 0.1 * parameter.grad
+
+
+def trained_alone(case: Case, steps: int) -> dict[str, Any]:
+    """Parameters of the whole network after some steps."""
+    whole = nn.Sequential(*network(case))
+    inputs, targets = batch(case)
+    for _ in range(steps):
+        whole.zero_grad()
+        functional.cross_entropy(whole(inputs).flatten(0, 1), targets.flatten()).backward()
+        descend(list(whole.parameters()))
+    named = whole.named_parameters(remove_duplicate=False)
+    return {name: p.detach().numpy() for name, p in named}
+
+
+def trained(mesh: Mesh, case: Case, steps: int) -> dict[str, Any]:
+    """The same of a partition."""
+    part = build(mesh, case)
+    for _ in range(steps):
+        train(mesh, case, part)
+        descend(list(part.parameters().values()))
+    return {name: x.numpy() for name, x in part.whole().items()}
+
+
+def refused(mesh: Mesh, styles: dict[str, tensor.Style], tied: bool = False) -> None:
+    layers = [nn.Embedding(5 if not tied else 8, 8), nn.Linear(8, 8)]
+    if tied:
+        layers[1].weight = layers[0].weight
+    torch.manual_seed(0)
+    for parameter in (p for layer in layers for p in layer.parameters()):
+        nn.init.normal_(parameter)
+    partition(layers, mesh, styles=styles)
 
 
 def count_bytes(mesh: Mesh, case: Case) -> dict[str, Any]:
@@ -198,25 +238,29 @@ def attend(mesh: Mesh, lengths: tuple[int, ...], dtype: str) -> dict[str, Any]:
     return {"errors": worst, "sent": sent}
 
 
-def largest_scores(mesh: Mesh, rows: int) -> int:
-    """Largest tensor, in numbers, made in a forward and backward pass of ring attention."""
-    from torch.utils._python_dispatch import TorchDispatchMode
+def attend_all(mesh: Mesh, some: list[tuple[int, ...]], dtype: str) -> list[dict[str, Any]]:
+    return [attend(mesh, lengths, dtype) for lengths in some]
 
-    largest = 0
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN202
-            nonlocal largest
+def largest_scores(mesh: Mesh, rows: int) -> tuple[int, int]:
+    """Largest tensor, in numbers, made in a forward and in a backward pass of ring attention."""
+    sizes: list[int] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN202
             out = function(*args, **(kwargs or {}))
-            if isinstance(out, Tensor):
-                largest = max(largest, out.numel())
+            sizes.append(out.numel() if isinstance(out, Tensor) else 0)
             return out
 
     torch.manual_seed(mesh.rank)
     q, k, v = (torch.randn(1, rows, 4, requires_grad=True) for _ in range(3))
     with Watch():
-        ring.ring_attention(q, k, v, mesh.sequence).sum().backward()
-    return largest
+        out = ring.ring_attention(q, k, v, mesh.sequence)
+    forward = max(sizes)
+    sizes.clear()
+    with Watch():  # the engine would run the backward pass where the mode does not see it
+        out.grad_fn.apply(torch.ones_like(out))  # type: ignore[union-attr]
+    return forward, max(sizes)
 
 
 def other_weights(mesh: Mesh) -> None:
@@ -232,10 +276,68 @@ def fail(mesh: Mesh, how: str) -> str:
             raise InputError("file", "is broken", fix="Mend it")
         if how == "exit":
             os._exit(7)
-        time.sleep(60)
+        threading.Event().wait()
     mesh.world.all_reduce(torch.zeros(1), "test")
     return "done"
 
 
 def nothing(mesh: Mesh) -> int:
     return mesh.rank
+
+
+def lines(mesh: Mesh) -> dict[str, tuple[tuple[int, ...], int, int]]:
+    """(ranks, index, sum of the ranks as the group computes it) of each line."""
+    result = {}
+    for axis in ("pipeline", "data", "sequence", "tensor"):
+        line = getattr(mesh, axis)
+        total = line.all_reduce(torch.tensor(mesh.rank), "test")
+        result[axis] = line.ranks, line.index, int(total)
+    return result
+
+
+def beside_torch(mesh: Mesh) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Outputs and gradients of a split network: ours, and PyTorch's `parallelize_module`."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor.parallel import (
+        ColwiseParallel,
+        RowwiseParallel,
+        parallelize_module,
+    )
+
+    torch.manual_seed(0)
+    whole = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 5)).double()
+    x = torch.randn(3, 6, dtype=torch.float64)
+    weight = torch.randn(3, 5, dtype=torch.float64)
+    ours = tensor.split(whole, {"0": tensor.Column(), "2": tensor.Row()}, mesh.tensor)
+    devices = init_device_mesh("cpu", (mesh.tensor.size,))
+    theirs = parallelize_module(whole, devices, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    results = []
+    for module in (ours, theirs):
+        inputs = x.clone().requires_grad_()
+        out = module(inputs)
+        (out * weight).sum().backward()
+        assert inputs.grad is not None
+        grads = tensor.whole(module, gradients=True) if module is ours else {}
+        if module is theirs:
+            grads = {k: p.grad.full_tensor() for k, p in module.named_parameters()}  # type: ignore[union-attr]
+        values = {"out": out.detach(), "x": inputs.grad, **grads}
+        results.append({name: value.numpy() for name, value in values.items()})
+    return results[0], results[1]
+
+
+def vocabulary_loss(mesh: Mesh) -> list[float]:
+    """Errors of loss and gradient for logits that would overflow without the maximum."""
+    torch.manual_seed(0)
+    logits = (500 * torch.randn(4, 5, 9, dtype=torch.float64)).requires_grad_()
+    target = torch.randint(9, (4, 5))
+    expected = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+    (expected * torch.arange(20)).sum().backward()
+    assert logits.grad is not None
+    share = tensor.cut(logits.detach(), mesh.tensor, -1).requires_grad_()
+    loss = tensor.vocabulary_cross_entropy(share, target, mesh.tensor)
+    (loss.flatten() * torch.arange(20)).sum().backward()
+    assert share.grad is not None
+    return [
+        error(loss.detach().flatten(), expected.detach()),
+        error(share.grad, tensor.cut(logits.grad, mesh.tensor, -1)),
+    ]
