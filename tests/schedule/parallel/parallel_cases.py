@@ -247,7 +247,7 @@ def largest_scores(mesh: Mesh, rows: int) -> tuple[int, int]:
     sizes: list[int] = []
 
     class Watch(TorchFunctionMode):
-        def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN202
+        def __torch_function__(self, function, types, args=(), kwargs=None) -> Any:  # noqa: ANN001
             out = function(*args, **(kwargs or {}))
             sizes.append(out.numel() if isinstance(out, Tensor) else 0)
             return out

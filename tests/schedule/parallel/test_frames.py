@@ -46,7 +46,7 @@ def test_first_tile_is_complete_before_the_last_begins(workers: int) -> None:
     first = min(end for _, end, _, cell in timed if cell.step == len(PASSES) - 1)
     begins = max(start for start, _, _, cell in timed if cell.step == 0)
     assert first <= begins
-    # as long as the work of one worker plus the fill, (w − 1) cells
+    # as long as the work of one worker plus the fill, (w - 1) cells
     assert max(end for _, end, _, _ in timed) == tiles * len(PASSES) / workers + workers - 1
 
 
@@ -55,7 +55,9 @@ def test_frames_overlap() -> None:
     steps = (Step("trace"), Step("detect", whole=True))
     timed = sequence(frame_order(steps, 4, 2, frames=3), steps, 4, {1: 3.0})
     assert max(end for _, end, _, _ in timed) == 3 * 4 + 3
-    assert [cell for _, _, worker, cell in timed if worker == 1] == [Cell(f, 3, 1) for f in range(3)]
+    assert [cell for _, _, worker, cell in timed if worker == 1] == [
+        Cell(f, 3, 1) for f in range(3)
+    ]
 
 
 def test_whole_frame_step_needs_every_tile() -> None:

@@ -39,7 +39,7 @@ def test_tensor_groups_stay_within_a_host() -> None:
     placed = spread(Grid(data=2, tensor=2), hosts)
     assert placed == (("a", "cuda:0"), ("a", "cuda:1"), ("b", "cuda:0"), ("b", "cuda:1"))
     assert len(spread(Grid(data=5), hosts)) == 5
-    with pytest.raises(InputError, match="too few devices for tensor groups of 3 .* got 3"):
+    with pytest.raises(InputError, match=r"too few devices for tensor groups of 3 .* got 3"):
         spread(Grid(data=2, tensor=3), hosts)
 
 

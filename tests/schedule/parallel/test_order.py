@@ -80,7 +80,7 @@ def test_1f1b_is_what_torch_runs(ranks: int, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("ranks", RANKS)
 def test_1f1b_is_the_table_of_torch(ranks: int) -> None:
-    """But for the last rank, whose forward passes that table counts from 1 (it runs them from 0)."""
+    """But for the last rank, whose forward passes the table counts from 1 (they run from 0)."""
     for microbatches in range(ranks, 33):
         table = Schedule1F1B(BareStage(0, ranks, ranks), microbatches)._get_pipeline_order()
         assert table is not None
@@ -117,7 +117,7 @@ def test_forward_only_keeps_the_order() -> None:
 
 @pytest.mark.parametrize("ranks", RANKS)
 def test_most_activations_kept(ranks: int) -> None:
-    """p for 1F1B whatever m, p(1 + (p − 1)/(p v)) times a rank's share when interleaved."""
+    """p for 1F1B whatever m, p(1 + (p - 1)/(p v)) times a rank's share when interleaved."""
     for chunks in range(1, 5):
         microbatches = 4 * ranks
         peak = stash_peak(order(ranks, microbatches, chunks)[0], (1,) * ranks * chunks)

@@ -62,7 +62,7 @@ def test_best_of_all(data: st.DataObject) -> None:
 
 
 def test_time_is_that_of_the_schedule() -> None:
-    """Equal layers without communication: ideal time and the bubble (p − 1)/(v m)."""
+    """Equal layers without communication: ideal time and the bubble (p - 1)/(v m)."""
     free = Link(0.0, float("inf"))
     machine = Machine(4, 1e12, free, free, 4)
     for chunks, m in ((1, 4), (2, 4), (2, 8)):

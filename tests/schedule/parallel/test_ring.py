@@ -41,7 +41,7 @@ def test_equal_to_one_process(size: int, dtype: str) -> None:
 
 
 def test_bytes_of_equal_parts() -> None:
-    """(P − 1) blocks of keys and values forward; twice that and one block home backward."""
+    """(P - 1) blocks of keys and values forward; twice that and one block home backward."""
     for size in range(2, 6):
         for rank in range(size):
             assert ring_bytes((7,) * size, rank, 10) == 70 * (size - 1)

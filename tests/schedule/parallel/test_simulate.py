@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -42,7 +43,7 @@ def slow(order: Order, costs: Costs) -> dict[Op, Any]:
 @pytest.mark.parametrize("chunks", range(1, 5))
 @pytest.mark.parametrize("ranks", range(1, 9))
 def test_bubble_is_the_formula(ranks: int, chunks: int) -> None:
-    """(p − 1)/m and (p − 1)/(v m), whatever forward and backward passes cost."""
+    """(p - 1)/m and (p - 1)/(v m), whatever forward and backward passes cost."""
     for microbatches in range(1, 33):
         if chunks > 1 and microbatches % ranks:
             continue
@@ -70,7 +71,7 @@ def test_uneven_costs_agree_with_the_slow_twin(data: st.DataObject) -> None:
     assert {span.op: span.end for rank in timeline.spans for span in rank} == slow(ops, costs)
     assert timeline.finish >= timeline.ideal
     for rank in timeline.spans:
-        assert all(a.end <= b.start for a, b in zip(rank, rank[1:], strict=False))
+        assert all(a.end <= b.start for a, b in itertools.pairwise(rank))
 
 
 def test_transfers_delay_every_stage_once_each_way() -> None:

@@ -39,7 +39,7 @@ def test_fused_parts_are_cut_one_by_one() -> None:
 
 
 def test_equal_to_torch_tensor_parallel() -> None:
-    """Outputs and every gradient of a two-layer network, with both libraries in one process group."""
+    """Outputs and every gradient of a two-layer network, with both in one process group."""
     for ours, theirs in launch(cases.beside_torch, Grid(tensor=2)):
         assert set(ours) == set(theirs) == {"out", "x", "0.weight", "0.bias", "2.weight", "2.bias"}
         for name, value in ours.items():

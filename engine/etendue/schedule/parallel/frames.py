@@ -8,6 +8,7 @@ works on the next. Nothing is run here: the cells become tasks of whoever runs t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -105,7 +106,7 @@ def _check(steps: Sequence[Step], tiles: int, workers: int, frames: int) -> None
     for what, value in counts.items():
         if value < 1:
             raise InputError("frame order", f"too few {what}", got=value, expected="1 or more")
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         if before.whole and not after.whole:
             raise InputError(
                 f"step {after.name}",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import Store
 
 from etendue.core.errors import InputError
 from etendue.schedule.parallel.grid import Grid
@@ -29,6 +30,7 @@ class Mesh:
     tensor: Line
     replica: Line
     world: Line
+    timeout_s: float = 60.0
 
     def share_pipeline(self, indices: tuple[int, ...]) -> Line:
         """The line of those ranks of each pipeline that stand at `indices`.
@@ -38,7 +40,7 @@ class Mesh:
         mine = Line((self.rank,))
         for line in self.grid.lines("pipeline"):
             ranks = tuple(line[index] for index in indices)
-            group = dist.new_group(list(ranks)) if len(ranks) > 1 else None
+            group = _group(ranks, self.timeout_s)
             if self.rank in ranks:
                 mine = Line(ranks, ranks.index(self.rank), group)
         return mine
@@ -56,11 +58,16 @@ class Mesh:
 
 def alone() -> Mesh:
     """A grid of one rank, which needs no connection."""
-    return Mesh(Grid(), 0, *(Line() for _ in range(6)))
+    return Mesh(Grid(), 0, Line(), Line(), Line(), Line(), Line(), Line())
 
 
 def connect(
-    grid: Grid, rank: int, size: int, file: Path | str, timeout_s: float = 60.0, backend="gloo"
+    grid: Grid,
+    rank: int,
+    size: int,
+    file: Path | str,
+    timeout_s: float = 60.0,
+    backend: str = "gloo",
 ) -> Mesh:
     """Meet the other ranks by way of a file that all can reach, and form the groups.
 
@@ -78,7 +85,7 @@ def connect(
     if size == 1:
         return alone()
     timeout = timedelta(seconds=timeout_s)
-    store = dist.FileStore(str(file), size)
+    store = dist.FileStore(str(file), size)  # pyright: ignore[reportPrivateImportUsage]
     store.set_timeout(timeout)
     _meet(store, rank, size, timeout_s)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
@@ -86,7 +93,7 @@ def connect(
     def line(*axes: str) -> Line:
         mine = Line((rank,))
         for ranks in grid.lines(*axes):  # every rank makes every group, in the same order
-            group = dist.new_group(list(ranks), timeout=timeout) if len(ranks) > 1 else None
+            group = _group(ranks, timeout_s)
             if rank in ranks:
                 mine = Line(ranks, ranks.index(rank), group)
         return mine
@@ -100,12 +107,21 @@ def connect(
         tensor=line("tensor"),
         replica=line("data", "sequence"),
         world=Line(tuple(range(size)), rank, dist.group.WORLD),
+        timeout_s=timeout_s,
     )
     mesh.meet()
     return mesh
 
 
-def _meet(store: dist.Store, rank: int, size: int, timeout_s: float) -> None:
+def _group(ranks: tuple[int, ...], timeout_s: float) -> dist.ProcessGroup | None:
+    """A group of these ranks, made by all ranks together; None for a single or another rank."""
+    if len(ranks) == 1:
+        return None
+    group = dist.new_group(list(ranks), timeout=timedelta(seconds=timeout_s))
+    return group if isinstance(group, dist.ProcessGroup) else None
+
+
+def _meet(store: Store, rank: int, size: int, timeout_s: float) -> None:
     """Wait until every rank has said that it is there."""
     store.set(f"here/{rank}", "1")
     keys = [f"here/{other}" for other in range(size)]

@@ -30,7 +30,7 @@ Order = tuple[tuple[Op, ...], ...]  # the operations of each rank
 
 
 def one_f_one_b(ranks: int, microbatches: int) -> Order:
-    """1F1B: one stage per rank, rank r warms up with p − 1 − r forward passes."""
+    """1F1B: one stage per rank, rank r warms up with p - 1 - r forward passes."""
     return tuple(
         _rank_ops(rank, ranks, microbatches, 1, min(ranks - 1 - rank, microbatches))
         for rank in range(_check(ranks, microbatches, 1))
@@ -38,7 +38,7 @@ def one_f_one_b(ranks: int, microbatches: int) -> Order:
 
 
 def interleaved(ranks: int, microbatches: int, chunks: int) -> Order:
-    """Interleaved 1F1B: v stages per rank; warm-up 2(p − 1 − r) + (v − 1)p.
+    """Interleaved 1F1B: v stages per rank; warm-up 2(p - 1 - r) + (v - 1)p.
 
     Micro-batches go through a chunk in rounds of p, so their number is a multiple of p.
     """
@@ -75,12 +75,12 @@ def stages_of(rank: int, ranks: int, chunks: int) -> tuple[int, ...]:
 
 
 def bubble(ranks: int, microbatches: int, chunks: int = 1) -> tuple[int, int]:
-    """Idle over working time of a rank as (numerator, denominator): (p − 1) / (v m)."""
+    """Idle over working time of a rank as (numerator, denominator): (p - 1) / (v m)."""
     return ranks - 1, chunks * microbatches
 
 
 def peak_stash(ranks: int, microbatches: int, chunks: int = 1) -> int:
-    """Most activations that rank 0 keeps, in stages: p, or p·v + p − 1 interleaved."""
+    """Most activations that rank 0 keeps, in stages: p, or p·v + p - 1 interleaved."""
     warm_up = ranks - 1 if chunks == 1 else 2 * (ranks - 1) + (chunks - 1) * ranks
     return min(warm_up + 1, microbatches * chunks)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -92,7 +93,7 @@ class Partition:
         return _outputs(run(self.stages, ops, self.mesh.pipeline, pieces).outputs)
 
     def whole(self, gradients: bool = False) -> dict[str, Tensor]:
-        """Complete parameters, or gradients, of this rank's stages; called by all ranks together."""
+        """Complete parameters, or gradients, of this rank's stages; all ranks call it."""
         result: dict[str, Tensor] = {}
         for stage in self.stages.values():
             result |= tensor.whole(stage, gradients)
@@ -141,7 +142,7 @@ def partition(
     """
     count, ranks = len(layers), mesh.pipeline.size
     bounds = even_bounds(count, ranks * chunks) if bounds is None else list(bounds)
-    rising = all(a < b for a, b in zip(bounds, bounds[1:], strict=False))
+    rising = all(a < b for a, b in itertools.pairwise(bounds))
     if len(bounds) != ranks * chunks + 1 or (bounds[0], bounds[-1]) != (0, count) or not rising:
         raise InputError(
             "pipeline",

@@ -121,9 +121,7 @@ class _Runner:
                 x = x.detach().requires_grad_()
         y = self.stages[stage](x)
         if not isinstance(y, Tensor):
-            raise InputError(
-                f"pipeline stage {stage}", "returns no tensor", got=type(y).__name__
-            )
+            raise InputError(f"pipeline stage {stage}", "returns no tensor", got=type(y).__name__)
         if stage < self.last:
             self._give(op, stage + 1, y.detach())
         else:

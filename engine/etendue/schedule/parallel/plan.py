@@ -66,7 +66,7 @@ class Link:
         return self.latency_s + size / self.bytes_per_s
 
     def all_reduce(self, size: float, ranks: int) -> float:
-        """Seconds of a ring all-reduce: 2(k − 1) messages of 1/k each."""
+        """Seconds of a ring all-reduce: 2(k - 1) messages of 1/k each."""
         return 2 * (ranks - 1) * self.send(size / ranks) if ranks > 1 else 0.0
 
 
@@ -112,8 +112,8 @@ class Choice:
     @property
     def key(self) -> tuple:
         """Best first; equal times go to the simpler split."""
-        grid = self.split.grid
-        return (self.seconds, grid.pipeline, grid.tensor, self.split.chunks, self.split.microbatches)
+        split, grid = self.split, self.split.grid
+        return self.seconds, grid.pipeline, grid.tensor, split.chunks, split.microbatches
 
 
 def plan(layers: Sequence[Layer], machine: Machine, batch: int) -> tuple[Choice, int]:

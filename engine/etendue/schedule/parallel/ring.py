@@ -61,7 +61,7 @@ def ring_attention(
 def ring_bytes(lengths: Sequence[int], index: int, row_bytes: int, grad: bool = False) -> int:
     """What a rank sends for one forward (or backward) pass; `row_bytes` of a key and its value.
 
-    Forward each block of keys and values makes P − 1 hops. Backward it does so again, and its
+    Forward each block of keys and values makes P - 1 hops. Backward it does so again, and its
     gradient, which starts with its owner's share, makes P hops and is home.
     """
     size = len(lengths)
@@ -73,7 +73,7 @@ def ring_bytes(lengths: Sequence[int], index: int, row_bytes: int, grad: bool = 
 
 
 def _mask(scores: Tensor, lengths: Sequence[int], mine: int, owner: int) -> Tensor:
-    """Scores with the future at −inf. Only the block on the diagonal has a future in part."""
+    """Scores with the future at -inf. Only the block on the diagonal has a future in part."""
     if mine != owner:
         return scores
     rows = lengths[mine]

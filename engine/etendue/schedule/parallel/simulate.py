@@ -63,7 +63,7 @@ class Timeline:
 
     @property
     def idle(self) -> Any:
-        """`finish` − `ideal`; divided by `ideal` it is the bubble fraction of the schedule."""
+        """`finish` - `ideal`; divided by `ideal` it is the bubble fraction of the schedule."""
         return self.finish - self.ideal
 
 

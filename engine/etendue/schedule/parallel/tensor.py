@@ -1,4 +1,4 @@
-"""Tensor parallel layers: one matrix product spread over ranks (Narayanan et al. 2021, section 2.3).
+"""Tensor parallel layers (Narayanan et al. 2021, section 2.3).
 
 A column-split layer makes its own columns of the result from the whole input, a row-split layer
 turns such columns into a partial sum of the whole result. A pair of them costs one all-reduce
@@ -97,6 +97,9 @@ def join(shares: list[Tensor], dim: int, parts: int = 1) -> Tensor:
 
 class Split(nn.Module):
     """A layer of which this rank holds a share; `cuts`: parameter -> (dimension, parts)."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
 
     def __init__(self, line: Line, cuts: Mapping[str, tuple[int, int]]) -> None:
         super().__init__()

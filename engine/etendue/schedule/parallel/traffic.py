@@ -13,12 +13,12 @@ from etendue.schedule.parallel.order import stages_of
 
 
 def all_reduce_bytes(size: int, ranks: int) -> Fraction:
-    """2(k − 1)/k of the tensor: once around a ring to add, once to spread the sum."""
+    """2(k - 1)/k of the tensor: once around a ring to add, once to spread the sum."""
     return Fraction(2 * (ranks - 1) * size, ranks)
 
 
 def all_gather_bytes(size: int, ranks: int) -> int:
-    """k − 1 times this rank's part."""
+    """k - 1 times this rank's part."""
     return (ranks - 1) * size
 
 

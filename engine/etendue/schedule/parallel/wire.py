@@ -49,7 +49,7 @@ class Line:
     def all_reduce(self, x: Tensor, purpose: str, op: str = "sum") -> Tensor:
         """`x` replaced by its sum or maximum over the line, bit for bit the same on each rank.
 
-        In a ring each rank sends 2(k − 1)/k of the tensor: once around to add, once to spread.
+        In a ring each rank sends 2(k - 1)/k of the tensor: once around to add, once to spread.
         """
         if self.size > 1:
             kinds = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}
