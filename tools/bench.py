@@ -1,6 +1,7 @@
 """Measures speed and writes docs/numbers.md.
 
     python tools/bench.py speed --artifact out/demo/material.eta --reference MATERIAL.mtlx [--write]
+    python tools/bench.py parallel [--write]     # bench_parallel.py
 
 All cases of a table run in one process, one after the other, again and again; the first round
 (which compiles) does not count. Times are wall clock; a ratio is the median over the rounds of the
@@ -10,6 +11,7 @@ ratios within a round, so that other work on the machine cancels as far as it ca
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -334,6 +336,9 @@ def write_section(name: str, text: str, path: Path = NUMBERS) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["parallel"]:
+        return importlib.import_module("bench_parallel").main(argv[1:], write_section)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("speed", help="neural against C++ shaders and the reference")

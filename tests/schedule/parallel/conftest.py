@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -19,3 +21,12 @@ def ranks_are_quick() -> None:
     from etendue.schedule.parallel.launch import launch
 
     assert launch(parallel_cases.nothing, Grid(data=2)) == [0, 1]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks here are tiny; threads that wait for each other on busy cores would take the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
