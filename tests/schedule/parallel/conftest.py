@@ -25,7 +25,7 @@ def ranks_are_quick() -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks here are tiny; threads that wait for each other on busy cores would take the time."""
+    """Networks here are tiny: threads that wait for each other would take most of the time."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -12,7 +12,7 @@ from etendue.schedule.parallel.grid import Grid
 from etendue.schedule.parallel.groups import connect
 from etendue.schedule.parallel.launch import RankError, launch
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("ranks_are_quick")]
+pytestmark = pytest.mark.usefixtures("ranks_are_quick")
 
 
 def test_results_in_order_of_rank() -> None:

@@ -12,7 +12,7 @@ from etendue.schedule.parallel.launch import launch
 from etendue.schedule.parallel.ring import ring_attention, ring_bytes
 from etendue.schedule.parallel.wire import Line
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("ranks_are_quick")]
+pytestmark = pytest.mark.usefixtures("ranks_are_quick")
 
 LENGTHS = {
     1: [(5,), (1,)],

@@ -15,7 +15,7 @@ from etendue.schedule.parallel.grid import Grid
 from etendue.schedule.parallel.launch import launch
 from etendue.schedule.parallel.wire import Line
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("ranks_are_quick")]
+pytestmark = pytest.mark.usefixtures("ranks_are_quick")
 
 
 def line(index: int, size: int) -> Line:

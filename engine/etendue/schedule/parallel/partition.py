@@ -151,6 +151,7 @@ def partition(
             expected=f"{ranks * chunks + 1} rising numbers from 0 to {count}",
         )
     network = nn.Sequential(*layers)
+    _supported(network, mesh)
     _same_weights(network, mesh)
     for pattern in styles or {}:
         if not any(fnmatchcase(name, pattern) for name, _ in network.named_modules()):
@@ -206,6 +207,33 @@ def _ties(
                 )
             ties.append((mesh.share_pipeline(tuple(ranks)), tuple(group)))
     return tuple(ties)
+
+
+def _supported(network: nn.Module, mesh: Mesh) -> None:
+    """Raise for layers that would silently compute something else when split."""
+    reasons = {
+        nn.modules.dropout._DropoutNd: (
+            mesh.tensor.size > 1,
+            "the ranks of a tensor group would draw different masks",
+        ),
+        nn.modules.batchnorm._BatchNorm: (
+            mesh.grid.size > 1,
+            "it would see single micro-batches and replicas instead of the batch",
+        ),
+        nn.MultiheadAttention: (
+            mesh.sequence.size > 1,
+            "it would see this rank's part of the sequence only",
+        ),
+    }
+    for name, module in network.named_modules():
+        for kind, (matters, why) in reasons.items():
+            idle = not module.training or getattr(module, "p", 1.0) == 0.0
+            if matters and isinstance(module, kind) and (kind is nn.MultiheadAttention or not idle):
+                raise InputError(
+                    f"layer {name}",
+                    f"{type(module).__name__} cannot be split this way: {why}",
+                    fix="Replace it, or leave that axis of the grid at 1",
+                )
 
 
 def _same_weights(network: nn.Module, mesh: Mesh) -> None:
