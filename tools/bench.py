@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
+    "parallel": "split networks, ring attention and the planner's schedules",
     "speed": "neural materials against C++ shaders and the layered reference",
 }
 

@@ -1,0 +1,1 @@
+"""Work on shared devices: tasks, queues, frames; and networks split over processes."""
