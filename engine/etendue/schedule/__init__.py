@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from etendue.schedule.frame import Frame
 from etendue.schedule.queue import Job, Scheduler
-from etendue.schedule.task import Batch, Priority, Task
+from etendue.schedule.task import Batch, Priority, Task, TaskCancelledError, TaskError
+from etendue.schedule.worker import checkpoint
 
-__all__ = ["Batch", "Frame", "Job", "Priority", "Scheduler", "Task"]
+__all__ = [
+    "Batch",
+    "Frame",
+    "Job",
+    "Priority",
+    "Scheduler",
+    "Task",
+    "TaskCancelledError",
+    "TaskError",
+    "checkpoint",
+]

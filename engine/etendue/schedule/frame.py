@@ -7,7 +7,7 @@ from typing import Any
 
 from etendue.core.errors import InputError
 from etendue.schedule.queue import Scheduler
-from etendue.schedule.task import Task
+from etendue.schedule.task import Task, topological
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,24 @@ class Frame:
             raise InputError("budget_ms", "is not usable", got=self.budget_ms, expected="> 0")
 
     def run(self, *tasks: Task) -> list[Any]:
-        """Results of `tasks` in order; raises `TaskError` for the first that failed."""
-        scheduler = self.scheduler or Scheduler()
-        return [job.result() for job in scheduler.submit(*tasks)]
+        """Results of `tasks` in order, once all of them are there; see `Job.result` for errors.
+
+        Begins when the frame before it has had its budget. What other tasks wait in the scheduler
+        run after these, as far as they fit into what is left.
+        """
+        if self.scheduler is not None:
+            return self._run(self.scheduler, tasks)
+        devices: dict[str, None] = {}
+        for task in topological(tasks):
+            variant: Task | None = task
+            while variant is not None:
+                devices[variant.device] = None
+                variant = variant.otherwise
+        with Scheduler(tuple(devices)) as scheduler:
+            return self._run(scheduler, tasks)
+
+    def _run(self, scheduler: Scheduler, tasks: tuple[Task, ...]) -> list[Any]:
+        jobs, start = scheduler.begin_frame(self.budget_ms, tasks)
+        results = [job.result() for job in jobs]
+        scheduler.trace.frame(start, scheduler.clock.now(), self.budget_ms)
+        return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -82,15 +82,19 @@ class Task:
             raise InputError(self.name, "deadline is not in the future", got=self.deadline_ms)
 
 
-def topological(roots: Sequence[Task]) -> Iterator[Task]:
+def topological(roots: Sequence[Task]) -> list[Task]:
     """Every task of the graph under `roots` once, after everything that it needs."""
+    if len(roots) == 1 and not roots[0].after:
+        return list(roots)
+    order: list[Task] = []
     seen: set[int] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         task, ready = stack.pop()
         if ready:
-            yield task
+            order.append(task)
         elif id(task) not in seen:
             seen.add(id(task))
             stack.append((task, True))
             stack.extend((need, False) for need in reversed(task.after))
+    return order
