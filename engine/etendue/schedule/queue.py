@@ -198,7 +198,8 @@ class Scheduler:
         queue = self.queues[job.variant.device]
         job.state = State.READY
         if job.steps is not None and job.waits and not job.asked:
-            job.due_s = self.clock.now() + PATIENCE_S  # equals take turns
+            # equals take turns
+            job.due_s, job.number = self.clock.now() + PATIENCE_S, next(self.numbers)
         queue.waiting.add(job, self.clock.now())
         if queue.thread is None:
             self._news()
