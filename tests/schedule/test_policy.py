@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from etendue.schedule import Priority, Task
+from etendue.schedule.frame import begin_frame
 from etendue.schedule.job import State
 from etendue.schedule.policy import AGE_S, Memory, Waiting, Window
 
@@ -224,18 +225,18 @@ def test_the_memory_cap_holds_and_everything_runs(
     names = [f"null:{k}" for k in range(devices)]
     sim = simulation(names, memory_mb={"host": cap})
     memory = sim.scheduler.memories["host"]
-    begun: dict[int, int] = {}
+    begun: dict[str, int] = {}
 
     def chosen(job: Any) -> None:
-        begun[job.number] = job.variant.memory_mb
+        begun[job.task.name] = job.variant.memory_mb
         live = sum(mb for n, mb in begun.items() if n not in over)
         assert live == memory.used_mb <= cap
 
-    over: set[int] = set()
+    over: set[str] = set()
     finish = sim.scheduler.finish
 
     def finished(job: Any, *rest: Any, **more: Any) -> None:
-        over.add(job.number)
+        over.add(job.task.name)
         finish(job, *rest, **more)
 
     sim.watch, sim.scheduler.finish = chosen, finished
@@ -271,7 +272,7 @@ def test_what_fits_into_no_frame_still_runs(
         queue = sim.scheduler.queues["null:0"]
         assert queue.waiting.window is None or sim.clock.now() >= queue.waiting.window.end_s - 1e-9
         task = Task("frame", steps(1), "null:0", Priority.FRAME)
-        frames.extend(sim.scheduler.begin_frame(1e3 * budget, [task])[0])
+        frames.extend(begin_frame(sim.scheduler, 1e3 * budget, [task])[0])
 
     for k in range(number):
         sim.at(k * budget, begin)
@@ -290,7 +291,7 @@ def test_inside_a_frame_only_what_fits_is_admitted(simulation: Any) -> None:
             sim.submit_at(0.0, task)
     for k in range(4):
         frame = Task("frame", steps(1), "null:0", Priority.FRAME)
-        sim.at(0.04 * k, lambda frame=frame: sim.scheduler.begin_frame(40.0, [frame]))
+        sim.at(0.04 * k, lambda frame=frame: begin_frame(sim.scheduler, 40.0, [frame]))
     sim.run(until_s=0.16)
     frames = [begin for begin, _, job in sim.turns if job.task.name == "frame"]
     assert frames == pytest.approx([0.0, 0.04, 0.08, 0.12])  # none is late

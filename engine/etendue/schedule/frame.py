@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from etendue.core.errors import InputError
+from etendue.schedule.job import Job
+from etendue.schedule.policy import Window
 from etendue.schedule.queue import Scheduler
 from etendue.schedule.task import Task, topological
 
@@ -42,7 +45,28 @@ class Frame:
             return self._run(scheduler, tasks)
 
     def _run(self, scheduler: Scheduler, tasks: tuple[Task, ...]) -> list[Any]:
-        jobs, start = scheduler.begin_frame(self.budget_ms, tasks)
+        jobs, start = begin_frame(scheduler, self.budget_ms, tasks)
         results = [job.result() for job in jobs]
         scheduler.trace.frame(start, scheduler.clock.now(), self.budget_ms)
         return results
+
+
+def begin_frame(
+    scheduler: Scheduler, budget_ms: float, tasks: Sequence[Task]
+) -> tuple[list[Job], float]:
+    """Wait until the frame before has had its time, open a window, submit `tasks` into it.
+
+    Returns the jobs and the time at which the frame began.
+    """
+    order = topological(tasks)
+    for task in order:
+        scheduler.check(task)
+    with scheduler.lock:
+        windows = [queue.waiting.window for queue in scheduler.queues.values()]
+        end = max((w.end_s for w in windows if w is not None), default=scheduler.clock.now())
+        while scheduler.clock.now() < end:
+            scheduler.pass_time(None, end)
+        now = scheduler.clock.now()
+        for queue in scheduler.queues.values():
+            queue.waiting.window = Window(now + budget_ms / 1e3, now + 2 * budget_ms / 1e3)
+        return scheduler.enter(tasks, order), now

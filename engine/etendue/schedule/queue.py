@@ -22,7 +22,7 @@ from etendue.schedule.child import Child
 from etendue.schedule.clock import Clock, SystemClock
 from etendue.schedule.cost import Costs
 from etendue.schedule.job import Job, State, graph
-from etendue.schedule.policy import PATIENCE_S, Memory, Waiting, Window
+from etendue.schedule.policy import PATIENCE_S, Memory, Waiting
 from etendue.schedule.task import Priority, Task, TaskCancelledError, topological
 from etendue.schedule.trace import Trace
 
@@ -106,12 +106,13 @@ class Scheduler:
         """
         order = topological(tasks)
         for task in order:
-            self._check(task)
+            self.check(task)
         with self.lock:
             self._wait_for_room(order, wait)
-            return self._enter(tasks, order)
+            return self.enter(tasks, order)
 
-    def _enter(self, tasks: Sequence[Task], order: list[Task]) -> list[Job]:
+    def enter(self, tasks: Sequence[Task], order: list[Task]) -> list[Job]:
+        """The graph of `tasks`, which `order` sorts, begins to wait; the lock is held."""
         if self.closing:
             raise TaskCancelledError("scheduler", "is closed")
         jobs = graph(self, tasks, order, self.numbers, self.clock.now())
@@ -121,7 +122,8 @@ class Scheduler:
                 self.make_ready(job)
         return [jobs[id(task)] for task in tasks]
 
-    def _check(self, task: Task) -> None:
+    def check(self, task: Task) -> None:
+        """Raise `InputError` for a task that can never run here."""
         queue = self.queues.get(task.device)
         if queue is None:
             raise InputError(
@@ -160,7 +162,7 @@ class Scheduler:
                         got=self.unfinished[priority],
                         expected=f"at most {self.limit}",
                     )
-                self._pass_time(None, None)
+                self.pass_time(None, None)
 
     def cancel(self, job: Job) -> None:
         """See `Job.cancel`."""
@@ -298,7 +300,7 @@ class Scheduler:
             while not job.done:
                 if end is not None and self.clock.now() >= end:
                     raise TimeoutError(f"{job.task.name}: not ready after {timeout_s} s")
-                self._pass_time(job, end)
+                self.pass_time(job, end)
 
     def _news(self) -> None:
         """Something ended or became ready."""
@@ -312,7 +314,7 @@ class Scheduler:
             job.waiter = threading.Condition(self.lock)
         return job.waiter
 
-    def _pass_time(self, job: Job | None, end: float | None) -> None:
+    def pass_time(self, job: Job | None, end: float | None) -> None:
         """Wait for `job`, else for any, or until `end`; run what has no thread of its own."""
         me, wake = threading.get_ident(), [math.inf if end is None else end]
         for queue in self.queues.values():
@@ -345,26 +347,6 @@ class Scheduler:
         finally:
             self.lock.acquire()
 
-    # frames
-
-    def begin_frame(self, budget_ms: float, tasks: Sequence[Task]) -> tuple[list[Job], float]:
-        """Wait until the frame before has had its time, open a window, submit `tasks` into it.
-
-        Returns the jobs and the time at which the frame began.
-        """
-        order = topological(tasks)
-        for task in order:
-            self._check(task)
-        with self.lock:
-            windows = [queue.waiting.window for queue in self.queues.values()]
-            end = max((w.end_s for w in windows if w is not None), default=self.clock.now())
-            while self.clock.now() < end:
-                self._pass_time(None, end)
-            now = self.clock.now()
-            for queue in self.queues.values():
-                queue.waiting.window = Window(now + budget_ms / 1e3, now + 2 * budget_ms / 1e3)
-            return self._enter(tasks, order), now
-
     # the end
 
     def close(self, *, cancel: bool = False) -> None:
@@ -374,7 +356,7 @@ class Scheduler:
                 for job in self._known():
                     self.cancel(job)
             while any(self.unfinished):
-                self._pass_time(None, None)
+                self.pass_time(None, None)
             self.closing = True
             self._wake()
         for queue in self.queues.values():

@@ -16,6 +16,8 @@ from etendue.schedule.task import Priority
 EVENTS = 1 << 16  # most recent events that are kept
 NAMES = 1000  # tasks with names of their own in the counters; the rest are "other"
 FRAMES = "frames"
+OUTCOMES = {state: state.name.lower() for state in State}
+CLASSES = tuple(priority.name for priority in Priority)
 
 
 class Trace:
@@ -41,7 +43,7 @@ class Trace:
 
     def waited(self, job: Job, seconds: float) -> None:
         """`job` begins a step after having waited."""
-        row = self.waits[Priority(job.priority).name]
+        row = self.waits[CLASSES[job.priority]]
         row[0] += 1
         row[1] += seconds
 
@@ -58,11 +60,11 @@ class Trace:
 
     def finished(self, job: Job, now: float) -> None:
         """`job` has ended."""
-        self.tasks[self._name(job), job.state.name.lower()] += 1
+        self.tasks[self._name(job), OUTCOMES[job.state]] += 1
         if job.task.deadline_ms is not None and now > job.submitted_s + job.task.deadline_ms / 1e3:
             self.late += 1
         if self.events is not None and job.state is not State.DONE:
-            args = {"outcome": job.state.name.lower(), "error": str(job.error)[:300]}
+            args = {"outcome": OUTCOMES[job.state], "error": str(job.error)[:300]}
             self._event(job.task.name, job, now, None, args)
 
     def frame(self, start: float, end: float, budget_ms: float) -> None:
@@ -74,7 +76,7 @@ class Trace:
             self._keep({"name": "frame", "cat": "frame", "tid": FRAMES} | _span(start, end, args))
 
     def _event(self, name: str, job: Job, start: float, end: float | None, args: Any) -> None:
-        where = {"cat": Priority(job.priority).name, "tid": job.variant.device}
+        where = {"cat": CLASSES[job.priority], "tid": job.variant.device}
         self._keep({"name": name} | where | _span(start, end, args))
 
     def _keep(self, event: dict[str, Any]) -> None:
