@@ -64,7 +64,11 @@ def find(name: str) -> Manifest:
         raise InputError(name, f"is a broken plugin ({found.reason})")
     near = difflib.get_close_matches(name, listed, n=3) or sorted(listed)
     raise InputError(
-        "plugins", "no such plugin", got=name, expected=", ".join(near), fix="`etendue plugins list`"
+        "plugins",
+        "no such plugin",
+        got=name,
+        expected=", ".join(near),
+        fix="`etendue plugins list`",
     )
 
 

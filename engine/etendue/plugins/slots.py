@@ -235,9 +235,16 @@ def mismatches(
     return found, bound
 
 
+_DRJIT = {"f": "float32", "f16": "float16", "f64": "float64", "u8": "uint8"}
+_DRJIT |= {"i": "int32", "i64": "int64", "b": "bool"}  # by the end of the type's name
+
+
 def _describe(tensor: Tensor) -> tuple[str, tuple[int, ...]]:
-    """Type and shape, without moving the values of a torch tensor off its device."""
+    """Type and shape, without moving or computing the values of a torch or Dr.Jit tensor."""
+    kind = type(tensor).__name__
     if hasattr(tensor, "detach"):
         return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
+    if kind.startswith("TensorX") and kind.removeprefix("TensorX") in _DRJIT:
+        return _DRJIT[kind.removeprefix("TensorX")], tuple(tensor.shape)
     array = to_numpy(tensor)
     return str(array.dtype), array.shape

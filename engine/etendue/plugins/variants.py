@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -112,52 +114,63 @@ def example(manifest: Manifest, size: int = 0, seed: int = 0) -> dict[str, Any]:
     return dict(registry.load(manifest, manifest.example)(dict(manifest.sizes[size]), seed))
 
 
-def task(
-    manifest: Manifest,
-    inputs: Mapping[str, Tensor],
-    *,
-    caps: Caps,
-    seed: int = 0,
-    priority: Priority = Priority.PERCEIVE,
-    deadline_ms: float | None = None,
-    cost_ms: Cost = prior,
-) -> Task:
-    """Running the plugin on `inputs`, for the scheduler.
+@dataclass(frozen=True)
+class Instance:
+    """A plugin in use: every variant is loaded and built once, when it first runs."""
 
-    The cheapest usable variant runs; the others stand behind it for when memory runs out. Loading
-    happens in the task, so a plugin that fails to load fails that task and nothing else.
-    """
-    chain: Task | None = None
-    for variant in reversed(usable(manifest, inputs, caps, cost_ms)):
-        chain = Task(
-            name=f"{manifest.name}.{variant.name}",
-            run=_Job(manifest, variant, dict(inputs), seed),
-            device=f"{variant.device}:0",
-            priority=priority,
-            cost_ms=cost_ms(manifest, variant),
-            memory_mb=variant.memory_mb,
-            deadline_ms=deadline_ms,
-            shape=_shape(inputs),
-            otherwise=chain,
-        )
-    assert chain is not None  # `usable` gives one or raises
-    return chain
+    manifest: Manifest
+    caps: Caps
+    seed: int = 0
+    cost_ms: Cost = prior
+    built: dict[str, Run] = field(default_factory=dict, compare=False, repr=False)
+
+    def run(self, variant: Variant) -> Run:
+        """`variant` as a function from named inputs to named outputs."""
+        if variant.name not in self.built:
+            self.built[variant.name] = build(self.manifest, variant, self.seed)
+        return self.built[variant.name]
+
+    def task(
+        self,
+        inputs: Mapping[str, Tensor],
+        *,
+        priority: Priority = Priority.PERCEIVE,
+        after: tuple[Task, ...] = (),
+        deadline_ms: float | None = None,
+    ) -> Task:
+        """Running the plugin on `inputs`, for the scheduler.
+
+        The cheapest usable variant runs; the others stand behind it for when memory runs out.
+        Results of `after` that are named tensors are further inputs. Loading happens in the task,
+        so a plugin that fails to load fails that task and nothing else.
+        """
+        chain: Task | None = None
+        for variant in reversed(usable(self.manifest, inputs, self.caps, self.cost_ms)):
+            chain = Task(
+                name=f"{self.manifest.name}.{variant.name}",
+                run=partial(_perform, self, variant, dict(inputs)),
+                device=f"{variant.device}:0",
+                priority=priority,
+                after=after,
+                cost_ms=self.cost_ms(self.manifest, variant),
+                memory_mb=variant.memory_mb,
+                deadline_ms=deadline_ms,
+                shape=_shape(inputs),
+                otherwise=chain,
+            )
+        assert chain is not None  # `usable` gives one or raises
+        return chain
+
+    def __getstate__(self) -> dict[str, Any]:  # a worker process builds its own
+        return {**self.__dict__, "built": {}}
 
 
-class _Job:
-    """Runs a variant; the tensors' names are those of the manifest."""
-
-    def __init__(
-        self, manifest: Manifest, variant: Variant, inputs: dict[str, Tensor], seed: int
-    ) -> None:
-        self.manifest, self.variant, self.inputs, self.seed = manifest, variant, inputs, seed
-
-    def __call__(self, *after: Any) -> Tensors:
-        """Build and run; results of earlier tasks that are named tensors are further inputs."""
-        inputs = dict(self.inputs)
-        for result in after:
-            inputs.update(result)
-        return build(self.manifest, self.variant, self.seed)(**inputs)
+def _perform(
+    instance: Instance, variant: Variant, inputs: dict[str, Tensor], *after: Tensors
+) -> Tensors:
+    for result in after:
+        inputs = {**inputs, **result}
+    return instance.run(variant)(**inputs)
 
 
 def _shape(inputs: Mapping[str, Tensor]) -> tuple[int, ...]:
