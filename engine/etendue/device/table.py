@@ -13,8 +13,9 @@ import numpy as np
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
 
-# Linux maps up to this much around a fault when the pages are in the page cache
-FAULT_BYTES = 1 << 16
+# a fault may map all that the page cache holds in one piece around it, at most this much
+PIECE_BYTES = 1 << 21
+LEAST_MB = 8  # two pieces at a time, and as much again before they are unmapped
 NUMBERS = "fiub"  # kinds of dtype
 
 
@@ -45,8 +46,10 @@ class TableFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], resident_mb: float | None = None) -> None:
-        if resident_mb is not None and not resident_mb > 0:
-            raise InputError("resident_mb", "is out of range", got=resident_mb, expected="> 0")
+        if resident_mb is not None and not resident_mb >= LEAST_MB:
+            raise InputError(
+                "resident_mb", "is too small", got=resident_mb, expected=f"{LEAST_MB} or more"
+            )
         self.path = Path(path)
         self.cap = None if resident_mb is None else int(resident_mb * 2**20)
         self.trimmed = 0  # times
@@ -68,11 +71,12 @@ class TableFile:
         self.resident = Resident()
         self.base = self.resident.bytes()
 
-    def rows_at_once(self, row_bytes: int) -> int | None:
-        """How many rows a kernel may touch before `trim` has to be called."""
+    def pieces_at_once(self, row_bytes: int) -> int | None:
+        """How many times a kernel may move on to another piece before `trim` has to be called."""
         if self.cap is None:
             return None
-        return max(1, self.cap // 2 // (FAULT_BYTES + row_bytes))
+        each = 1 + -(-row_bytes // PIECE_BYTES)  # a row may begin in one and end in the next
+        return max(1, self.cap // 2 // PIECE_BYTES // each)
 
     def trim(self) -> None:
         """Unmap all pages when more than half of the cap is resident."""

@@ -18,12 +18,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from etendue.core.errors import DeviceError, InputError
-from etendue.device.table import TableFile
+from etendue.device.table import PIECE_BYTES, TableFile
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,11 @@ class UnifiedTensor:
         return tuple(self.host.shape)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of its numbers."""
+        return self.host.dtype
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return math.prod(self.shape[1:]) * self.host.element_size()
@@ -83,7 +89,7 @@ class UnifiedTensor:
         out = torch.empty(
             (len(flat), *self.shape[1:]), dtype=self.host.dtype, device=self.view.device
         )
-        for part in self._parts(len(flat), 1):
+        for part in self._runs(flat):
             torch.index_select(self.view, 0, flat[part], out=out[part])
         self.traffic.in_place += len(flat) * self.row_bytes
         return out.reshape(*index.shape, *self.shape[1:])
@@ -93,23 +99,54 @@ class UnifiedTensor:
     ) -> torch.Tensor:
         """Mean, sum or maximum over the last axis of rows of `index` (n, k): (n, row shape).
 
-        One kernel that reads the rows in place and writes the result only. `weights` (n, k) are
-        those of a weighted sum.
+        One kernel that reads the rows in place and writes the result only; under a memory cap, a
+        kernel per stretch of the file, so that sums are rounded in another order. `weights` (n, k)
+        are those of a weighted sum.
         """
         from torch.nn.functional import embedding_bag
 
         self._check_reduction(index, how, weights)
         if self.reasons:
             return reduce_rows(self.staged(index), how, weights)
-        index, width = self._checked(index), math.prod(self.shape[1:])
-        table = self.view.reshape(len(self), width)
-        parts = []
-        for part in self._parts(len(index), index.shape[1]):
-            some = None if weights is None else weights[part].to(table.dtype)
-            parts.append(embedding_bag(index[part], table, mode=how, per_sample_weights=some))
+        index = self._checked(index)
+        table = self.view.reshape(len(self), math.prod(self.shape[1:]))
+        if weights is not None:
+            weights = weights.to(table)
+        if self.file is not None and self.file.cap is not None and index.numel():
+            result = self._reduce_by_stretch(table, index, how, weights)
+        else:
+            result = embedding_bag(index, table, mode=how, per_sample_weights=weights)
         self.traffic.in_place += index.numel() * self.row_bytes
-        result = parts[0] if len(parts) == 1 else _concatenate(parts)
         return result.reshape(len(index), *self.shape[1:])
+
+    def _reduce_by_stretch(
+        self, table: torch.Tensor, index: torch.Tensor, how: str, weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The reduction in the order of the file: every stretch of it is mapped once."""
+        import torch
+        from torch.nn.functional import embedding_bag
+
+        (n, k), flat = index.shape, index.reshape(-1)
+        order = flat.argsort(stable=True)
+        start = -math.inf if how == "max" else 0.0
+        result = torch.full((n, table.shape[1]), start, dtype=table.dtype)
+        for part in self._runs(flat[order]):
+            place = order[part].sort().values
+            bags, counts = torch.unique_consecutive(
+                place.div(k, rounding_mode="floor"), return_counts=True
+            )
+            partial = embedding_bag(
+                flat[place],
+                table,
+                counts.cumsum(0) - counts,
+                mode="max" if how == "max" else "sum",
+                per_sample_weights=None if weights is None else weights.reshape(-1)[place],
+            )
+            if how == "max":
+                result[bags] = torch.maximum(result[bags], partial)
+            else:
+                result = result.index_add(0, bags, partial)
+        return result / k if how == "mean" else result
 
     def staged(self, index: torch.Tensor) -> torch.Tensor:
         """The same rows the old way, the oracle: gathered on the host, then copied over."""
@@ -174,12 +211,19 @@ class UnifiedTensor:
             got = f"{tuple(weights.shape)} with {how}"
             raise InputError("weights", "do not fit", got=got, expected="those of a sum, (n, k)")
 
-    def _parts(self, count: int, fan_out: int) -> Iterator[slice]:
-        """Runs of `count` items, `fan_out` rows each, that fit into the memory cap."""
-        limit = self.file.rows_at_once(self.row_bytes) if self.file is not None else None
-        step = max(1, count if limit is None else limit // fan_out)
-        for start in range(0, max(1, count), step):
-            yield slice(start, start + step)
+    def _runs(self, flat: torch.Tensor) -> Iterator[slice]:
+        """Runs of the rows `flat` (n,) that may be read before the file has to be trimmed."""
+        import torch
+
+        limit = None if self.file is None else self.file.pieces_at_once(self.row_bytes)
+        ends = [len(flat)]
+        if limit is not None:
+            piece = (flat * self.row_bytes).div(PIECE_BYTES, rounding_mode="floor")
+            moves = (piece.diff(prepend=piece[:1]) != 0).cumsum(0)
+            run = moves.div(limit, rounding_mode="floor")
+            ends = [*(torch.nonzero(run.diff())[:, 0] + 1).tolist(), len(flat)]
+        for start, end in pairwise([0, *ends]):
+            yield slice(start, end)
             if self.file is not None:
                 self.file.trim()
 
@@ -189,11 +233,14 @@ def unified(
 ) -> UnifiedTensor:
     """A unified tensor over a `.npy` file (by path), a numpy array or a torch tensor on the host.
 
-    Nothing is copied. `resident_mb` caps how much of a file stays in this process's memory. Raises
-    `InputError` for what would have to be copied, `DeviceError` when the device is not there.
+    Nothing is copied; what is one already is given back. `resident_mb` caps how much of a file
+    stays in this process's memory. Raises `InputError` for what would have to be copied,
+    `DeviceError` when the device is not there.
     """
     import torch
 
+    if isinstance(source, UnifiedTensor):
+        return source
     where = torch.device(device)
     if where.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(where, "is not usable here", fix="See `etendue doctor`")
@@ -232,12 +279,6 @@ def _as_torch(array: np.ndarray) -> torch.Tensor:
     with warnings.catch_warnings():  # that the array is not writable: nor do we write
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(array)
-
-
-def _concatenate(parts: list[torch.Tensor]) -> torch.Tensor:
-    import torch
-
-    return torch.cat(parts)
 
 
 def _mapped(host: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, list[str]]:

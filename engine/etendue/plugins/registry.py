@@ -21,7 +21,14 @@ from etendue.layout import PLUGINS_VARIABLE, plugin_folders
 from etendue.plugins.manifest import FILE, Manifest, read_manifest
 
 GROUP = "etendue.plugins"
-RESERVED = ("manifest", "registry", "slots", "variants", "measure")  # modules of this package
+RESERVED = (
+    "manifest",
+    "registry",
+    "slots",
+    "variants",
+    "measure",
+    "conformance",
+)  # modules of this package
 
 
 class PluginError(EtendueError):

@@ -242,7 +242,7 @@ _DRJIT |= {"i": "int32", "i64": "int64", "b": "bool"}  # by the end of the type'
 def _describe(tensor: Tensor) -> tuple[str, tuple[int, ...]]:
     """Type and shape, without moving or computing the values of a torch or Dr.Jit tensor."""
     kind = type(tensor).__name__
-    if hasattr(tensor, "detach"):
+    if hasattr(tensor, "dtype") and hasattr(tensor, "shape"):  # numpy, torch, unified tensors
         return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
     if kind.startswith("TensorX") and kind.removeprefix("TensorX") in _DRJIT:
         return _DRJIT[kind.removeprefix("TensorX")], tuple(tensor.shape)
