@@ -55,8 +55,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make(folder: Path) -> Make:
     """Writes a plugin and returns its name; keyword arguments replace or add to the manifest."""
 
-    def write(model: str = MODEL, *, more: str = "", name: str = "", **changes: str) -> str:
-        name = name or f"double{next(NUMBERS)}"
+    def write(model: str = MODEL, *, more: str = "", called: str = "", **changes: str) -> str:
+        name = called or f"double{next(NUMBERS)}"
         text = TOML.format(name=name) + more
         for old, new in changes.items():
             line = next(line for line in text.splitlines() if line.startswith(f"{old} ="))

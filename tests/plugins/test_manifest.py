@@ -53,7 +53,7 @@ def test_what_is_read(make: Make, folder: Path) -> None:
         ({"cost_ms": "-1"}, "zero or more"),
         ({"cost_ms": "nan"}, "a finite number"),
         ({"cost_ms": "true"}, "expected a number"),
-        ({"entry": '"model.double"'}, "variants"),
+        ({"entry": '"model.double"'}, "entry is wrong; got 'model.double'"),
         ({"more": "colour = 1"}, "variants.colour is wrong"),
         ({"more": TWIN.format("reference")}, "names that differ"),
         ({"more": TWIN.format("fast") + "oracle = true"}, "2 with oracle = true"),

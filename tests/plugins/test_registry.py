@@ -93,13 +93,13 @@ def test_similar_names_are_offered() -> None:
 
 
 def test_a_second_plugin_of_a_name_is_listed_as_such(make: Make, folder: Path) -> None:
-    make(name="denoise")
+    make(called="denoise")
     assert find("denoise").folder == layout.plugins() / "denoise"
     assert "is taken by" in listed("denoise ($ETENDUE_PLUGINS)").reason
 
 
 def test_names_of_the_package_are_reserved(make: Make) -> None:
-    make(name="registry")
+    make(called="registry")
     assert "reserved" in listed("registry").reason
 
 

@@ -12,7 +12,7 @@ from etendue.core.errors import DeviceError, EtendueError, InputError
 from etendue.plugins.registry import PluginError, find
 from etendue.plugins.slots import Caps
 from etendue.plugins.variants import Instance, build, capabilities, example, reasons, usable
-from etendue.schedule import Frame, Priority
+from etendue.schedule import Frame, Priority, Task
 
 Make = Callable[..., str]
 CPU = Caps(frozenset({"cpu"}), 1000)
@@ -136,14 +136,25 @@ def test_a_task_runs_the_cheapest_with_the_others_behind_it(make: Make) -> None:
 
 
 def test_results_of_earlier_tasks_are_inputs(make: Make) -> None:
-    first, second = (Instance(find(make(CODE)), CPU) for _ in range(2))
-    inputs = example(first.manifest)
-    before = first.task(inputs)
-    renamed = second.manifest.variants[0]
-    after = second.task(inputs, after=(before,))
-    with pytest.raises(EtendueError, match="y: not declared"):  # the first gives y, not x
-        Frame(budget_ms=1000).run(after)
-    assert renamed.oracle
+    """What is given as x comes from a task that gives x, and replaces nothing else."""
+    instance = Instance(find(make(CODE)), CPU)
+    x = np.arange(3, dtype=np.float32)
+    before = Task("load", lambda: {"x": x})
+    (found,) = Frame(budget_ms=1000).run(instance.task({}, after=(before,)))
+    np.testing.assert_array_equal(found["y"], 2 * x)
+    chained = instance.task({}, after=(instance.task({"x": x}),))  # the first gives y, not x
+    with pytest.raises(EtendueError, match="y: not declared"):
+        Frame(budget_ms=1000).run(chained)
+
+
+def test_the_scheduler_goes_on_with_the_next_variant_when_memory_runs_out(make: Make) -> None:
+    code = CODE + "\ndef fast(x):\n    raise MemoryError('3 GB')\n"
+    instance = Instance(find(make(code, more=FAST)), CPU)
+    inputs = example(instance.manifest)
+    job = instance.task(inputs)
+    assert job.name.endswith(".fast")
+    (found,) = Frame(budget_ms=1000).run(job)
+    np.testing.assert_array_equal(found["y"], 2 * inputs["x"])
 
 
 def test_a_failing_plugin_fails_its_task_and_nothing_else(make: Make) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import DeviceError, InputError
+from etendue.device.compute import host_memory_mb
+from etendue.device.doctor import ICD_FOLDERS
 from etendue.plugins import registry, slots
 from etendue.plugins.manifest import Manifest, Variant
 from etendue.plugins.registry import PluginError
@@ -32,9 +34,7 @@ def reasons(
     if variant.memory_mb > caps.memory_mb:
         found.append(f"needs {variant.memory_mb} MB of memory, {caps.memory_mb} MB are there")
     for name in variant.needs:
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
+        if not _version(name):
             extra = f'"etendue[{manifest.extra}]"' if manifest.extra else name
             found.append(f"needs {name}, which is not installed: pip install {extra}")
     if variant.reasons is not None and not found:
@@ -180,9 +180,19 @@ def _shape(inputs: Mapping[str, Tensor]) -> tuple[int, ...]:
 
 
 def capabilities() -> Caps:
-    """What this machine offers; loads no heavy library."""
-    return Caps(kinds=frozenset({"cpu"}), memory_mb=_memory_mb())
+    """What this machine offers; loads no heavy library, so it looks for drivers only."""
+    kinds = {"cpu"}
+    torch, slangpy = _version("torch"), _version("slangpy")
+    if torch and not torch.endswith("+cpu") and any(Path("/dev").glob("nvidia[0-9]*")):
+        kinds.add("cuda")
+    if slangpy and any(file for folder in ICD_FOLDERS for file in Path(folder).glob("*.json")):
+        kinds.add("vulkan")
+    return Caps(frozenset(kinds), host_memory_mb())
 
 
-def _memory_mb() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+def _version(distribution: str) -> str:
+    """Of an installed distribution; empty when it is not."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
