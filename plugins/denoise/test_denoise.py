@@ -44,8 +44,7 @@ def test_a_rendering_comes_close_to_a_long_one(run: Any) -> None:
 
 def test_guides_keep_a_texture(run: Any) -> None:
     inputs = model.example({"h": 96, "w": 96}, 0)
-    rng = np.random.default_rng(1)
-    many = [model.example({"h": 96, "w": 96}, int(s))["color"] for s in rng.integers(1e6, size=64)]
+    many = [model.example({"h": 96, "w": 96}, seed)["color"] for seed in range(1, 65)]
     truth = np.mean(many, 0)
     alone = rel_mse(run(color=inputs["color"])["color"], truth)
     guided = rel_mse(run(color=inputs["color"], albedo=inputs["albedo"])["color"], truth)

@@ -36,17 +36,17 @@ def status(key):
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith(key)).split()[1]) * 1024
 
-def step(table, number):
-    graph = model.sample(len(table), 64, 10, number)
+def step(table):
+    graph = model.sample(len(table), 64, 10, 0)  # rows from all over the table
     wanted = table[graph["nodes"]][:, 0].sign()
     scores = head(model.embed(sage, kernels.in_place, table, **graph))[:, 0]
     loss = torch.nn.functional.soft_margin_loss(scores, wanted)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return float(loss)
+    return loss.item()
 
-step(unified(np.random.default_rng(0).standard_normal((500, width), np.float32)), 0)  # warm up
+step(unified(np.random.default_rng(0).standard_normal((500, width), np.float32)))  # warm up
 open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
 before = status("VmRSS")
 limit = status("VmData") + cap_mb * 2**20
@@ -57,7 +57,7 @@ try:
 except MemoryError:
     refused = True
 table = unified(path, resident_mb=cap_mb / 2)  # the rest is for the batch
-losses = [step(table, number) for number in range(steps)]
+losses = [step(table) for _ in range(steps)]
 print(json.dumps({
     "refused": refused,
     "losses": losses,
@@ -123,4 +123,4 @@ def test_a_table_four_times_the_cap_trains_within_it(tmp_path: Path) -> None:
     rows = 2 * 64 + 64 * 10 + (64 + 64 * 10) * 10
     assert found["read"] == steps * rows * WIDTH * 4
     assert found["trimmed"] > 0
-    assert np.mean(found["losses"][-3:]) < np.mean(found["losses"][:3])
+    assert found["losses"][-1] < 0.95 * found["losses"][0]

@@ -56,7 +56,8 @@ def usable(
 ) -> list[Variant]:
     """The variants that can run, cheapest first; `DeviceError` with all reasons if there is none.
 
-    `cost_ms` may bring measured costs.
+    `cost_ms` may bring measured costs. Inputs that come from earlier tasks are not known yet, so
+    absent ones are no fault here.
     """
     against = {v.name: reasons(manifest, v, inputs, caps) for v in manifest.variants}
     good = [v for v in manifest.variants if not against[v.name]]

@@ -31,13 +31,17 @@ def run(
 ) -> None:
     """Run a plugin on files, or on its example when no input is given."""
     from etendue.commands.plugins._tensors import check_outputs, read_inputs, write_outputs
-    from etendue.core.errors import DeviceError
+    from etendue.core.errors import DeviceError, InputError
     from etendue.plugins.registry import find
+    from etendue.plugins.slots import mismatches
     from etendue.plugins.variants import capabilities, example, reasons, usable
 
     manifest, caps = find(name), capabilities()
     wanted = check_outputs(manifest, outputs or [])
     tensors = read_inputs(manifest, inputs) if inputs else example(manifest, 0, seed)
+    wrong, _ = mismatches(manifest.inputs, tensors, {})
+    if wrong:
+        raise InputError("--in", f"does not fit {name} ({'; '.join(wrong)})")
     if variant is None:
         chosen = usable(manifest, tensors, caps)[0]
     else:
