@@ -1,8 +1,8 @@
 """Open Image Denoise on pictures of the host.
 
 Render with a box filter: others spread one sample over several pixels, and the network takes
-correlated noise for detail. The parts that `etendue render --aov albedo,normal` writes keep textures
-and edges.
+correlated noise for detail. The parts of `etendue render --aov albedo,normal` keep textures and
+edges.
 """
 
 from __future__ import annotations
