@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "parallel": "split networks, ring attention and the planner's schedules",
+    "plugins": "the plugins' own benchmarks, for their READMEs too",
     "speed": "neural materials against C++ shaders and the layered reference",
 }
 
