@@ -344,7 +344,13 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--runs", type=int, default=7)
     one.add_argument("--json", type=Path, default=ROOT / "out" / "bench" / "speed.json")
     one.add_argument("--write", action="store_true", help="update docs/numbers.md")
-    arguments = parser.parse_args(argv)
+    commands.add_parser("schedule", help="frames beside a model, cost of a task, bakes on Ray")
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["schedule"]:
+        import bench_schedule
+
+        return bench_schedule.main(words[1:])
+    arguments = parser.parse_args(words)
     figures = speed(arguments)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
