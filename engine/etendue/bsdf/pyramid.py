@@ -69,6 +69,11 @@ class LatentPyramid:
             for c in range(LATENTS)
         ]
 
+    def texel(self, index: Any, active: Any) -> list[Any]:
+        """Eight latents of the texel with the flat `index` (UInt)."""
+        packet = self._gather(index, active)
+        return [packet[c] for c in range(LATENTS)]
+
     def _gather(self, texel: Any, active: Any) -> Any:
         import drjit as dr
 

@@ -31,9 +31,11 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --report report/",
     "etendue bake car_paint.mtlx -o car_paint.eta --resume",
     "etendue bake oak.mtlx gold.mtlx -o baked/ --cluster auto --seeds 0,1",
+    "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --target-flip 0.05 --reciprocal",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
 DRAFT_MINUTES = 3.0
+BAKE_INSTANCES = 4
 
 
 def run(
@@ -55,6 +57,15 @@ def run(
         int | None, typer.Option(help="Training steps instead of a time; reproducible.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
+    reciprocal: Annotated[
+        bool, typer.Option(help="f(wi, wo) = f(wo, wi) exactly; fits a little less well.")
+    ] = False,
+    instances: Annotated[
+        int, typer.Option(help="Fits that start; the best of them goes on.")
+    ] = BAKE_INSTANCES,
+    target_flip: Annotated[
+        float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
+    ] = 0.0,
     resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
     restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
@@ -70,11 +81,15 @@ def run(
     """
     from etendue.bake.settings import BakeSettings, check_settings
 
-    settings = BakeSettings(arch=arch, resolution=resolution, seed=seed)
+    settings = BakeSettings(
+        arch=arch, resolution=resolution, seed=seed,
+        reciprocal=reciprocal, instances=instances, target_flip=target_flip,
+    )  # fmt: skip
     check_settings(settings if steps is None else replace(settings, steps=steps))
     _check_plan(minutes, steps, resume=resume, restart=restart)
     if cluster is not None:
-        alone = resume or restart or report is not None or trace is not None or metrics is not None
+        files = report or trace or metrics
+        alone = resume or restart or files is not None or target_flip > 0
         _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
         return
     if len(material) > 1 or seeds is not None:
@@ -142,7 +157,15 @@ def _train(
     def work() -> Artifact:
         with baking(settings.steps, output) as (advance, stop):
             step = stepwise(advance)  # a step of the task is a pool of samples
-            return bake(source, settings, output, resume=resume, progress=step, stop=stop)
+            return bake(
+                source,
+                settings,
+                output,
+                resume=resume,
+                progress=step,
+                stop=stop,
+                good_enough=_judge(source, settings.target_flip),
+            )
 
     with scheduled(trace, metrics) as scheduler:
         task = Task("bake", work, priority=Priority.BAKE, shape=(settings.resolution,))
@@ -165,7 +188,7 @@ def _spread(
     from etendue.commands._bake_cluster import Wanted, bake_on_cluster, parse_seeds
 
     if alone:
-        options = "--resume, --restart, --report, --trace and --metrics"
+        options = "--resume, --restart, --report, --trace, --metrics and --target-flip"
         raise InputError("--cluster", f"excludes {options}")
     if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
         raise InputError("-o", "is a folder with --cluster", got=folder)
@@ -185,12 +208,24 @@ def _spread(
         typer.echo(f"{row['file']}: {row['bytes']} bytes, {done}")
 
 
+def _judge(source: LayeredMaterial, target: float) -> Any:
+    """The test of `--target-flip`, or None."""
+    if target <= 0:
+        return None
+    from etendue.report.target import flip_judge
+
+    return flip_judge(source, target, lambda flip: typer.echo(f"FLIP {flip:.4f}", err=True))
+
+
 def _command(material: Path, name: str | None, output: Path, settings: BakeSettings) -> str:
     """The command line that makes the same file again."""
     words = ["etendue", "bake", str(material), "-o", str(output)]
     words += ["--material", name] if name is not None else []
     words += ["--arch", settings.arch, "--resolution", str(settings.resolution)]
     words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
+    words += ["--reciprocal"] if settings.reciprocal else []
+    words += ["--instances", str(settings.instances)]
+    words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []
     return shlex.join(words)
 
 
