@@ -14,6 +14,7 @@ COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
+    "schedule": "frames beside a model, cost of a task, bakes on Ray",
     "speed": "neural materials against C++ shaders and the layered reference",
 }
 

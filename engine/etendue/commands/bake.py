@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etendue.cli_support import print_json
+from etendue.commands._schedule import (
+    ClusterOption,
+    MetricsOption,
+    TraceOption,
+    scheduled,
+    stepwise,
+)
+from etendue.core.errors import InputError
 
 if TYPE_CHECKING:
+    from etendue.artifact import Artifact
     from etendue.bake.settings import BakeSettings
     from etendue.scene.material import LayeredMaterial
 
@@ -21,6 +30,7 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o car_paint.eta",
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --report report/",
     "etendue bake car_paint.mtlx -o car_paint.eta --resume",
+    "etendue bake oak.mtlx gold.mtlx -o baked/ --cluster auto --seeds 0,1",
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --target-flip 0.05 --reciprocal",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
@@ -29,8 +39,12 @@ BAKE_INSTANCES = 4
 
 
 def run(
-    material: Annotated[Path, typer.Argument(help="A MaterialX document (.mtlx).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file to write.")],
+    material: Annotated[
+        list[Path], typer.Argument(help="A MaterialX document (.mtlx); several with --cluster.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .eta file; with --cluster a folder.")
+    ],
     name: Annotated[
         str | None, typer.Option("--material", help="Which material, if it holds several.")
     ] = None,
@@ -55,54 +69,68 @@ def run(
     resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
     restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
+    trace: TraceOption = None,
+    metrics: MetricsOption = None,
+    cluster: ClusterOption = None,
+    seeds: Annotated[str | None, typer.Option(help="With --cluster: one bake for each.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Bake a layered material into a neural one.
 
     Ctrl-C keeps the work done: run the same command with --resume.
     """
-    from etendue.bake.material import bake, checkpoint_path
-    from etendue.bake.quality import heldout_error
     from etendue.bake.settings import BakeSettings, check_settings
+
+    settings = BakeSettings(
+        arch=arch, resolution=resolution, seed=seed,
+        reciprocal=reciprocal, instances=instances, target_flip=target_flip,
+    )  # fmt: skip
+    check_settings(settings if steps is None else replace(settings, steps=steps))
+    _check_plan(minutes, steps, resume=resume, restart=restart)
+    if cluster is not None:
+        files = report or trace or metrics
+        alone = resume or restart or files is not None or target_flip > 0
+        _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
+        return
+    if len(material) > 1 or seeds is not None:
+        raise InputError("bake", "several materials or seeds need --cluster")
+    _check_output(output, report, resume=resume, restart=restart)
+    plan = (minutes, steps, resume, restart)
+    _print(_here(material[0], name, output, settings, plan, report, trace, metrics), json)
+
+
+def _here(
+    material: Path,
+    name: str | None,
+    output: Path,
+    settings: BakeSettings,
+    plan: tuple[float | None, int | None, bool, bool],
+    report: Path | None,
+    trace: Path | None,
+    metrics: Path | None,
+) -> dict[str, Any]:
+    """Bake one material in this process; `plan` is minutes, steps, resume, restart."""
+    from etendue.bake.material import checkpoint_path
+    from etendue.bake.quality import heldout_error
     from etendue.bsdf.layered import Layered
-    from etendue.commands._progress import baking
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
 
-    settings = BakeSettings(
-        arch=arch,
-        resolution=resolution,
-        seed=seed,
-        reciprocal=reciprocal,
-        instances=instances,
-        target_flip=target_flip,
-    )
-    check_settings(settings if steps is None else replace(settings, steps=steps))
-    _check_plan(minutes, steps, resume=resume, restart=restart)
-    _check_output(output, report, resume=resume, restart=restart)
+    minutes, steps, resume, restart = plan
     activate()
-    source = load_material(material, name, resolution)
+    source = load_material(material, name, settings.resolution)
     _tell_notes(source)
     settings = _with_steps(source, settings, output, minutes, steps, resume)
     if restart:
         checkpoint_path(output).unlink(missing_ok=True)
     began = time.monotonic()
-    with baking(settings.steps, output) as (advance, stop):
-        artifact = bake(
-            source,
-            settings,
-            output,
-            resume=resume,
-            progress=advance,
-            stop=stop,
-            good_enough=_judge(source, target_flip),
-        )
+    artifact = _train(source, settings, output, resume, trace, metrics)
     figures: dict[str, Any] = {
         "file": str(output),
         "bytes": output.stat().st_size,
         "steps": settings.steps,
         "seconds": round(time.monotonic() - began, 1),
-        "seed": seed,
+        "seed": settings.seed,
         "heldout": heldout_error(artifact, Layered(source, walks=64)),
         "reproduce": _command(material, name, output, settings),
     }
@@ -110,7 +138,74 @@ def run(
         from etendue.report.page import write_report
 
         figures["report"] = str(write_report(report, source, artifact, output, figures))
-    _print(figures, json)
+    return figures
+
+
+def _train(
+    source: LayeredMaterial,
+    settings: BakeSettings,
+    output: Path,
+    resume: bool,
+    trace: Path | None,
+    metrics: Path | None,
+) -> Artifact:
+    """The bake as a task of the scheduler."""
+    from etendue.bake.material import bake
+    from etendue.commands._progress import baking
+    from etendue.schedule import Priority, Task
+
+    def work() -> Artifact:
+        with baking(settings.steps, output) as (advance, stop):
+            step = stepwise(advance)  # a step of the task is a pool of samples
+            return bake(
+                source,
+                settings,
+                output,
+                resume=resume,
+                progress=step,
+                stop=stop,
+                good_enough=_judge(source, settings.target_flip),
+            )
+
+    with scheduled(trace, metrics) as scheduler:
+        task = Task("bake", work, priority=Priority.BAKE, shape=(settings.resolution,))
+        return scheduler.submit(task)[0].result()
+
+
+def _spread(
+    address: str,
+    materials: list[Path],
+    name: str | None,
+    folder: Path,
+    settings: BakeSettings,
+    minutes: float | None,
+    steps: int | None,
+    seeds: str | None,
+    alone: bool,
+    json: bool,
+) -> None:
+    """Bake on a cluster, each material and seed in a worker."""
+    from etendue.commands._bake_cluster import Wanted, bake_on_cluster, parse_seeds
+
+    if alone:
+        options = "--resume, --restart, --report, --trace, --metrics and --target-flip"
+        raise InputError("--cluster", f"excludes {options}")
+    if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
+        raise InputError("-o", "is a folder with --cluster", got=folder)
+    _check_folder(folder)
+    each = (settings.seed,) if seeds is None else parse_seeds(seeds)
+    if steps is not None:
+        settings = replace(settings, steps=steps)
+    elif minutes is None:
+        minutes = DRAFT_MINUTES
+    wanted = Wanted(tuple(materials), name, each, folder, settings, minutes)
+    figures = bake_on_cluster(address, wanted)
+    if json:
+        print_json(figures)
+        return
+    for row in figures["files"]:
+        done = f"{row['steps']} steps in {row['seconds']} s"
+        typer.echo(f"{row['file']}: {row['bytes']} bytes, {done}")
 
 
 def _judge(source: LayeredMaterial, target: float) -> Any:
@@ -136,7 +231,6 @@ def _command(material: Path, name: str | None, output: Path, settings: BakeSetti
 
 def _check_plan(minutes: float | None, steps: int | None, *, resume: bool, restart: bool) -> None:
     """Raise `InputError` for options that contradict each other and times nobody can keep."""
-    from etendue.core.errors import InputError
 
     if steps is not None and minutes is not None:
         raise InputError("--steps", "excludes --time")
@@ -149,7 +243,6 @@ def _check_plan(minutes: float | None, steps: int | None, *, resume: bool, resta
 def _check_output(output: Path, report: Path | None, *, resume: bool, restart: bool) -> None:
     """Fail before any work when a result or the checkpoint could not be written."""
     from etendue.bake.material import checkpoint_path
-    from etendue.core.errors import InputError
 
     if output.suffix != ".eta":
         raise InputError("-o", "needs the suffix .eta", got=output.name)
@@ -171,7 +264,6 @@ def _check_output(output: Path, report: Path | None, *, resume: bool, restart: b
 
 def _check_folder(folder: Path) -> None:
     """Raise `InputError` unless files can be made in `folder`, which need not exist yet."""
-    from etendue.core.errors import InputError
 
     ancestor = folder.absolute()
     while not ancestor.exists():

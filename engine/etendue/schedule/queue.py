@@ -152,6 +152,8 @@ class Scheduler:
         return None
 
     def _wait_for_room(self, order: list[Task], wait: bool) -> None:
+        if sum(self.unfinished) + len(order) <= self.limit:
+            return
         for priority in {task.priority for task in order} - {Priority.FRAME}:
             new = sum(task.priority == priority for task in order)
             while self.unfinished[priority] and self.unfinished[priority] + new > self.limit:
@@ -221,7 +223,6 @@ class Scheduler:
             queue.waiting.begun(each, now)
             each.state = State.RUNNING
             each.started_s = now
-            self.trace.waited(each, now - each.ready_s)
         queue.running += jobs
         return jobs, now
 

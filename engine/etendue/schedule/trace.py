@@ -41,17 +41,14 @@ class Trace:
             self.names.add(name)
         return name
 
-    def waited(self, job: Job, seconds: float) -> None:
-        """`job` begins a step after having waited."""
-        row = self.waits[CLASSES[job.priority]]
-        row[0] += 1
-        row[1] += seconds
-
     def step(self, job: Job, now: float, together: int) -> None:
-        """`job` has run from `started_s` to `now`, in a batch of `together`."""
+        """`job` waited, then ran from `started_s` to `now`, in a batch of `together`."""
         row = self.steps[self._name(job)]
         row[0] += 1
         row[1] += (now - job.started_s) / together
+        row = self.waits[CLASSES[job.priority]]
+        row[0] += 1
+        row[1] += job.started_s - job.ready_s
         if self.events is not None:
             args: dict[str, Any] = {"waited_ms": round(1e3 * (job.started_s - job.ready_s), 4)}
             if together > 1:
