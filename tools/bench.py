@@ -1,6 +1,7 @@
 """Measures speed and writes docs/numbers.md.
 
     python tools/bench.py speed --artifact out/demo/material.eta --reference MATERIAL.mtlx [--write]
+    python tools/bench.py formats A.eta=A.mtlx B.eta=B.mtlx [--write]
 
 All cases of a table run in one process, one after the other, again and again; the first round
 (which compiles) does not count. Times are wall clock; a ratio is the median over the rounds of the
@@ -344,14 +345,28 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--runs", type=int, default=7)
     one.add_argument("--json", type=Path, default=ROOT / "out" / "bench" / "speed.json")
     one.add_argument("--write", action="store_true", help="update docs/numbers.md")
+    two = commands.add_parser("formats", help="number formats of latents and weights")
+    two.add_argument("pair", nargs="+", help="ARTIFACT.eta=MATERIAL.mtlx")
+    two.add_argument("--plans", help="only these, f16+f32 first; such as f16+f32,cb3+f32,cb3+bfp8")
+    two.add_argument("--size", default="240x180")
+    two.add_argument("--spp", type=int, default=128)
+    two.add_argument("--views", type=int, default=3)
+    two.add_argument("--runs", type=int, default=5)
+    two.add_argument("--json", type=Path, default=ROOT / "out" / "bench" / "formats.json")
+    two.add_argument("--write", action="store_true", help="update docs/numbers.md")
     arguments = parser.parse_args(argv)
-    figures = speed(arguments)
+    if arguments.command == "formats":
+        import bench_formats as chosen
+
+        figures = chosen.run(arguments)
+    else:
+        chosen, figures = sys.modules[__name__], speed(arguments)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    text = report(figures)
+    text = chosen.report(figures)
     print(text)
     if arguments.write:
-        write_section("speed", text)
+        write_section(arguments.command, text)
     return 0
 
 

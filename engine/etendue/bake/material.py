@@ -17,6 +17,7 @@ from etendue.bake.bound import tame
 from etendue.bake.checkpoint import load_checkpoint
 from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
+from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.layered import Layered
@@ -85,6 +86,9 @@ def bake(
     if fit.features is not None:  # so short that the encoder got every step
         fit = train.drop_encoder(settings, fit)
     artifact = export(material, settings, fit, reference, training.history)
+    if (settings.latents, settings.weights) != ("f16", "f32"):
+        latents, weights = settings.latents, settings.weights
+        artifact = requantise(artifact, latents=latents, weights=weights, seed=settings.seed)
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
     return artifact

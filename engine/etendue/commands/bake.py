@@ -26,14 +26,17 @@ EXAMPLES = (
 )
 DRAFT_MINUTES = 3.0
 BAKE_INSTANCES = 4
+Name = Annotated[
+    str | None, typer.Option("--material", help="Which material, if it holds several.")
+]
+Latents = Annotated[str, typer.Option(help="Stored as f16, bfp8, bfp4, cb4, cb3 or cb2.")]
+Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
 
 
 def run(
     material: Annotated[Path, typer.Argument(help="A MaterialX document (.mtlx).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file to write.")],
-    name: Annotated[
-        str | None, typer.Option("--material", help="Which material, if it holds several.")
-    ] = None,
+    name: Name = None,
     arch: Annotated[str, typer.Option(help="Evaluator: 2x16, 2x32 or 3x64.")] = "2x32",
     resolution: Annotated[int, typer.Option(help="Texels per side, a power of two.")] = 512,
     minutes: Annotated[
@@ -52,6 +55,8 @@ def run(
     target_flip: Annotated[
         float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
     ] = 0.0,
+    latents: Latents = "f16",
+    weights: Weights = "f32",
     resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
     restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
@@ -76,6 +81,8 @@ def run(
         reciprocal=reciprocal,
         instances=instances,
         target_flip=target_flip,
+        latents=latents,
+        weights=weights,
     )
     check_settings(settings if steps is None else replace(settings, steps=steps))
     _check_plan(minutes, steps, resume=resume, restart=restart)
@@ -131,6 +138,8 @@ def _command(material: Path, name: str | None, output: Path, settings: BakeSetti
     words += ["--reciprocal"] if settings.reciprocal else []
     words += ["--instances", str(settings.instances)]
     words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []
+    words += ["--latents", settings.latents] if settings.latents != "f16" else []
+    words += ["--weights", settings.weights] if settings.weights != "f32" else []
     return shlex.join(words)
 
 
