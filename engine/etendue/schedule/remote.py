@@ -200,6 +200,7 @@ def _environment() -> Iterator[None]:
     """What a local cluster inherits: where étendue lies, and no reports to anybody."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # else 15 more than ours: nothing is left on a busy machine
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])),
     }
