@@ -327,10 +327,12 @@ class Scheduler:
             jobs, again = self.take(queue)
             if jobs:
                 before, queue.owner = queue.owner, me
-                with self.unlocked():
-                    worker.perform(self, queue, jobs)
-                queue.owner = before
-                self._news()
+                try:
+                    with self.unlocked():
+                        worker.perform(self, queue, jobs)
+                finally:
+                    queue.owner = before
+                    self._news()
                 return
             wake.append(again)
         self.asleep += 1
