@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from etendue import __version__
-from etendue.artifact import Artifact, write_artifact
+from etendue.artifact import Artifact, digest, write_artifact
 from etendue.bake import train
 from etendue.bake.bound import tame
 from etendue.bake.checkpoint import load_checkpoint
@@ -56,15 +56,20 @@ def bake(
     stop: Callable[[], bool] = lambda: False,
     save_every_s: float = SAVE_EVERY_S,
     good_enough: Callable[[Artifact], bool] | None = None,
+    decoder: Artifact | None = None,
 ) -> Artifact:
     """Fit `material`, write `out`, return the artifact.
 
     A checkpoint beside `out` is refreshed every `save_every_s` and removed at the end.
     `good_enough` is shown the artifact as it would be now, a few times, and may end the bake
-    early. Raises
+    early. The networks of `decoder` are taken over as they are; only latents are then fitted, and
+    the settings' `arch` and `reciprocal` are the decoder's. Raises
     `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
     `InputError` for settings, files and checkpoints that do not fit.
     """
+    shared = None
+    if decoder is not None:
+        settings, shared = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
     identity = {"material": material.source_hash, "settings": settings.record()}
@@ -74,7 +79,7 @@ def bake(
         saved = load_checkpoint(checkpoint_path(out), identity)
         training = train.from_checkpoint(settings, saved, data)
     else:
-        training = train.start(settings, data)
+        training = train.start(settings, data, shared)
     saver = _saver(checkpoint_path(out), identity, settings.steps, save_every_s, stop)
     reached = None
     if good_enough is not None:
@@ -88,6 +93,22 @@ def bake(
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
     return artifact
+
+
+def with_decoder(
+    settings: BakeSettings, donor: Artifact
+) -> tuple[BakeSettings, dict[str, np.ndarray]]:
+    """Settings of a bake on the networks of `donor`, and these networks."""
+    tensors = {n: v for n, v in donor.tensors.items() if train.is_decoder(n)}
+    arch = donor.header["arch"]
+    changed = dataclasses.replace(
+        settings,
+        arch=arch["evaluator"],
+        sampler=arch["sampler"],
+        reciprocal=bool(arch.get("reciprocal")),
+        decoder=digest({}, tensors),
+    )
+    return changed, tensors
 
 
 def _judge(

@@ -37,6 +37,7 @@ class BakeSettings:
     blur_share: float = 0.1  # part of the steps over which that ends
     half: float = 0.0  # share of outgoing directions by half vector, log-uniform in its slope
     loss: str = "log2"
+    decoder: str = ""  # SHA-256 of a decoder that is taken over and not trained
     target_flip: float = 0.0  # end early once a held-out view is this good, 0 = never
     lr: float = 1.5e-2
     lr_latent: float = 1e-2

@@ -8,11 +8,12 @@ the encoder cheap.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,15 +86,28 @@ def loss_sampler(log_q: Tensor, batch: Batch) -> Tensor:
     return -(weight.clamp(max=50) * log_q).mean()
 
 
-def start(settings: BakeSettings, data: Any) -> Training:
-    """Fresh fits; `data` is the material's parameter texture (R, R, C) or None (constant)."""
+def start(
+    settings: BakeSettings, data: Any, decoder: Mapping[str, np.ndarray] | None = None
+) -> Training:
+    """Fresh fits; `data` is the material's parameter texture (R, R, C) or None (constant).
+
+    The tensors of `decoder` take the place of frames, evaluator and sampler and stay as they are.
+    """
     features = None if data is None else torch.from_numpy(parameter_pyramid(data))
-    return Training([_fresh(settings, features, k) for k in range(settings.instances)])
+    fits = [_fresh(settings, features, k, decoder) for k in range(settings.instances)]
+    return Training(fits)
 
 
-def _fresh(settings: BakeSettings, features: Tensor | None, instance: int) -> Fit:
+def _fresh(
+    settings: BakeSettings,
+    features: Tensor | None,
+    instance: int,
+    decoder: Mapping[str, np.ndarray] | None,
+) -> Fit:
     generator = torch.Generator().manual_seed(settings.seed + instance * 1_000_003)
     params = init_params(settings.arch, settings.sampler, generator, settings.reciprocal)
+    for name, value in (decoder or {}).items():
+        params[name] = torch.from_numpy(np.array(value, np.float32))
     if features is not None:
         params |= init_encoder(features.shape[1], generator)
     else:
@@ -102,12 +116,18 @@ def _fresh(settings: BakeSettings, features: Tensor | None, instance: int) -> Fi
     return _fit(settings, params, features)
 
 
+def is_decoder(name: str) -> bool:
+    """Whether the tensor `name` belongs to what materials can share."""
+    return name.partition(".")[0] in ("frames", "evaluator", "sampler")
+
+
 def _fit(settings: BakeSettings, params: Params, features: Tensor | None) -> Fit:
-    for value in params.values():
+    trained = {n: v for n, v in params.items() if not settings.decoder or not is_decoder(n)}
+    for value in trained.values():
         value.requires_grad_(True)
     groups = [
-        {"params": [v for n, v in params.items() if n != "latents"], "base": settings.lr},
-        {"params": [v for n, v in params.items() if n == "latents"], "base": settings.lr_latent},
+        {"params": [v for n, v in trained.items() if n != "latents"], "base": settings.lr},
+        {"params": [v for n, v in trained.items() if n == "latents"], "base": settings.lr_latent},
     ]
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, fused=True)
