@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,12 @@ from etendue.cli import command_names, main
 from etendue.core.errors import DeviceError, InputError
 
 Output = pytest.CaptureFixture[str]
+
+
+def groups() -> list[ModuleType]:
+    """The folders among the subcommands."""
+    modules = (importlib.import_module(f"etendue.commands.{name}") for name in command_names())
+    return [module for module in modules if hasattr(module, "__path__")]
 
 
 @pytest.fixture
@@ -57,6 +64,28 @@ def test_help_of_every_command_has_examples(name: str, capsys: Output) -> None:
     text = capsys.readouterr().out
     assert f"Usage: etendue {name}" in text
     assert f"Examples:\n    etendue {name}" in text
+
+
+GROUPS = [(g.__name__.split(".")[-1], n) for g in groups() for n in command_names(g)]
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS)
+def test_help_of_every_command_in_a_group(group: str, name: str, capsys: Output) -> None:
+    assert main([group, name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Usage: etendue {group} {name}" in text
+    assert f"Examples:\n    etendue {group} {name}" in text
+    assert main([group, "--help"]) == 0
+    listed = capsys.readouterr().out
+    assert f"\n  {name} " in listed
+    assert main([group]) == 0
+    assert capsys.readouterr().out == listed
+
+
+@pytest.mark.parametrize("argv", [["plugins", "bogus"], ["plugins", "list", "--nope"]])
+def test_wrong_usage_of_a_group(argv: list[str], capsys: Output) -> None:
+    assert main(argv) == 2
+    assert f"Usage: etendue {argv[0]}" in capsys.readouterr().err
 
 
 def test_examples_name_commands_that_exist_in_the_order_of_use() -> None:

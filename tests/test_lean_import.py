@@ -14,7 +14,13 @@ import etendue
 
 HEAVY = ("torch", "mitsuba", "drjit", "slangpy", "PyQt6", "open3d")
 # packages whose every module may be imported without loading any of them
-LEAN = ("etendue.core", "etendue.scene", "etendue.device", "etendue.commands")
+LEAN = (
+    "etendue.core",
+    "etendue.scene",
+    "etendue.device",
+    "etendue.plugins",
+    "etendue.commands",
+)
 IMPORT_LIMIT_S = 0.3
 
 

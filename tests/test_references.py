@@ -21,7 +21,7 @@ CITATION = re.compile(
 )
 MONTHS = set("January February March April May June July August September October".split())
 MONTHS |= {"November", "December"}
-FILES = sorted((ROOT / "engine").rglob("*.py"))
+FILES = sorted(p for folder in ("engine", "plugins") for p in (ROOT / folder).rglob("*.py"))
 
 
 def citations(text: str) -> Iterator[str]:

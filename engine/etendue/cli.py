@@ -8,6 +8,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ import typer
 from etendue import __version__, commands
 from etendue.core.errors import EtendueError
 
-ORDER = ("demo", "bake", "render", "compare", "inspect", "doctor", "version")
+ORDER = ("demo", "bake", "render", "compare", "inspect", "plugins", "doctor", "version")
 EXAMPLES = (
     "etendue demo",
     "etendue bake varnish.mtlx -o varnish.eta --time 10",
@@ -50,27 +51,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, debug)
 
 
-def command_names() -> list[str]:
-    """Every subcommand that has a module, in the order of use, then by name."""
-    found = [m.name for m in pkgutil.iter_modules(commands.__path__) if m.name[0] != "_"]
-    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else 99, name))
+def command_names(package: ModuleType = commands) -> list[str]:
+    """Every subcommand that has a module, in the order of use, then by name.
+
+    `package` is a group: `etendue.commands` itself, or a folder in it.
+    """
+    order = getattr(package, "ORDER", ORDER)
+    found = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_"]
+    return sorted(found, key=lambda name: (order.index(name) if name in order else 99, name))
 
 
 def _application(args: Sequence[str]) -> typer.Typer:
-    """The typer application; only the module of the subcommand that `args` names is imported."""
-    app = typer.Typer(
+    """The typer application; only the modules of the subcommand that `args` names are imported."""
+    app = _group(SUMMARY, EXAMPLES)
+    app.callback(invoke_without_command=True, help=SUMMARY, epilog=_epilog(EXAMPLES))(_root)
+    _fill(app, commands, args)
+    return app
+
+
+def _fill(app: typer.Typer, package: ModuleType, args: Sequence[str]) -> None:
+    """Add the modules of `package` to `app`; a module that is a folder becomes a group."""
+    names = command_names(package)
+    wanted = [name for name in names if name in args[:1]]
+    for name in wanted or names:
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        examples = getattr(module, "EXAMPLES", ())
+        if not hasattr(module, "__path__"):
+            app.command(name, epilog=_epilog(examples))(module.run)
+            continue
+        group = _group(module.__doc__ or "", examples)
+        group.callback(invoke_without_command=True)(_help_of_group)
+        _fill(group, module, args[1:] if wanted else ())
+        app.add_typer(group, name=name)
+
+
+def _group(text: str, examples: Sequence[str]) -> typer.Typer:
+    return typer.Typer(
+        help=text,
+        epilog=_epilog(examples),
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(invoke_without_command=True, help=SUMMARY, epilog=_epilog(EXAMPLES))(_root)
-    names = command_names()
-    wanted = [name for name in names if name in args[:1]]
-    for name in wanted or names:
-        module = importlib.import_module(f"{commands.__name__}.{name}")
-        app.command(name, epilog=_epilog(getattr(module, "EXAMPLES", ())))(module.run)
-    return app
+
+
+def _help_of_group(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _root(

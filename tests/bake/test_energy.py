@@ -25,9 +25,11 @@ SKEWED = (-0.2, 0.9, 0.4, 0.2, -0.1, 0.05, -0.05, 1.0, 0.0)
 Tensors = dict[str, np.ndarray]
 
 
-def _lambert(rho: tuple[float, float, float], lobes: Sequence[float] = COSINE) -> Tensors:
+def _lambert(
+    rho: tuple[float, float, float], lobes: Sequence[float] = COSINE, reciprocal: bool = False
+) -> Tensors:
     """A network that is rho / pi for every input, and draws from `lobes` (raw outputs)."""
-    params = network.init_params("2x16", "2x16", torch.Generator().manual_seed(2))
+    params = network.init_params("2x16", "2x16", torch.Generator().manual_seed(2), reciprocal)
     tensors = {k: v.double().numpy() for k, v in params.items()}
     for name in ("evaluator", "sampler"):
         tensors[f"{name}.w2"] = np.zeros_like(tensors[f"{name}.w2"])
@@ -73,11 +75,12 @@ def test_energy_table_is_interpolated_linearly_per_channel() -> None:
     np.testing.assert_allclose(energy(np.array([[-0.2], [1.3]]), table)[:, 0], table[[0, -1]])
 
 
+@pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("rho", [(1.7, 1.7, 1.7), (0.5, 3.0, 1.0)])
 def test_a_bake_that_is_too_bright_is_brought_below_the_limit(
-    latents: np.ndarray, rho: tuple[float, float, float]
+    latents: np.ndarray, rho: tuple[float, float, float], reciprocal: bool
 ) -> None:
-    tensors = _lambert(rho)
+    tensors = _lambert(rho, reciprocal=reciprocal)
     table, peaks = bound_energy(latents, tensors, seed=0)
     np.testing.assert_allclose(peaks, np.broadcast_to(rho, peaks.shape), rtol=0.02)
     assert table.dtype == np.float32 and (table <= 1).all()
@@ -95,6 +98,17 @@ def test_a_bake_within_the_limit_is_left_alone(latents: np.ndarray) -> None:
     table, peaks = bound_energy(latents, tensors, seed=0)
     np.testing.assert_array_equal(table, tensors["energy"].astype(np.float32))
     assert peaks.max() < ALBEDO_LIMIT
+
+
+def test_one_bright_incidence_of_a_reciprocal_bake(latents: np.ndarray) -> None:
+    tensors = _lambert((0.9, 0.9, 0.9), reciprocal=True)
+    tensors["energy"][20] = 2.0
+    table, peaks = bound_energy(latents, tensors, seed=0)
+    assert peaks[20].max() > 1.2
+    found = directional_albedo(latents[:33], view_grid(33), tensors | {"energy": table}, 2048)
+    assert found.max() <= 1
+    others = np.delete(found, [19, 20, 21], 0)
+    np.testing.assert_allclose(others, 0.9, atol=0.03)
 
 
 def test_one_bright_incidence_costs_the_others_nothing(latents: np.ndarray) -> None:

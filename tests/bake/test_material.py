@@ -19,6 +19,7 @@ from etendue.bake.train import BakeStoppedError
 from etendue.bsdf.neural import NeuralBSDF
 from etendue.bsdf.pyramid import level_offsets
 from etendue.core.errors import InputError
+from etendue.scene.material import LayeredMaterial
 
 from .conftest import RESOLUTION, TINY, matte, painted, plain
 
@@ -163,3 +164,29 @@ def test_a_bake_that_is_all_encoder_still_has_latents(tmp_path: Path) -> None:
     artifact = bake(painted(), settings, tmp_path / "x.eta")
     assert artifact.tensors["latents"].shape == (level_offsets(RESOLUTION)[-1], 8)
     assert not any(name.startswith("encoder") for name in artifact.tensors)
+
+
+def test_a_taken_over_decoder_stays_as_it_is(tmp_path: Path) -> None:
+    """Another material on the networks of the first: only its latents are fitted."""
+    settings = dataclasses.replace(TINY, steps=120, texels=128, pairs=8, seed=5)
+    donor = bake(painted(), dataclasses.replace(settings, seed=1), tmp_path / "donor.eta")
+    settings = dataclasses.replace(settings, arch="2x32", reciprocal=True)  # the donor's count
+    found = bake(other_painted(), settings, tmp_path / "new.eta", decoder=donor)
+    for name, value in donor.tensors.items():
+        if name.partition(".")[0] in ("frames", "evaluator", "sampler"):
+            np.testing.assert_array_equal(found.tensors[name], value)
+    assert not np.array_equal(found.tensors["latents"], donor.tensors["latents"])
+    assert found.header["arch"] == donor.header["arch"]
+    assert len(found.header["provenance"]["settings"]["decoder"]) == 64
+    losses = [loss for _, loss in found.header["quality"]["history"]]
+    assert losses[-1] < 0.6 * losses[0]
+    again = bake(other_painted(), settings, tmp_path / "again.eta", decoder=donor)
+    assert (tmp_path / "new.eta").read_bytes() == (tmp_path / "again.eta").read_bytes()
+    assert again.header == found.header
+
+
+def other_painted() -> LayeredMaterial:
+    """`painted` with the colours of its texture reversed."""
+    first = painted()
+    texture = dataclasses.replace(first.texture, data=first.texture.data[::-1].copy())
+    return dataclasses.replace(first, texture=texture, source_hash="d" * 64)

@@ -16,17 +16,18 @@ def _hemisphere(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return neural_numpy.normalize(w)
 
 
-def _params(seed: int) -> network.Params:
+def _params(seed: int, reciprocal: bool = False) -> network.Params:
     generator = torch.Generator().manual_seed(seed)
-    params = network.init_params("2x32", "2x16", generator)
+    params = network.init_params("2x32", "2x16", generator, reciprocal)
     for name, value in params.items():
         params[name] = (value + 0.1 * torch.randn(value.shape, generator=generator)).double()
     return params
 
 
+@pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_torch_equals_numpy(seed: int) -> None:
-    params = _params(seed)
+def test_torch_equals_numpy(seed: int, reciprocal: bool) -> None:
+    params = _params(seed, reciprocal)
     rng = np.random.default_rng(seed)
     latent, wi, wo = (
         0.5 * rng.normal(size=(50, 8)),
@@ -47,6 +48,12 @@ def test_torch_equals_numpy(seed: int) -> None:
         np.log(neural_numpy.density(lobe, wi, wo)),
         rtol=1e-8,
         atol=1e-8,
+    )
+    u = rng.random((50, 4, 3))
+    np.testing.assert_allclose(
+        network.draw(args[0], args[1], torch.from_numpy(u), params).numpy(),
+        neural_numpy.draw(lobe, wi, u),
+        atol=1e-9,
     )
 
 
@@ -72,3 +79,17 @@ def test_density_is_that_of_the_drawn_directions(seed: int) -> None:
     keep = expected > 10
     score = ((seen - expected) ** 2 / np.maximum(expected, 1))[keep].sum()
     assert score < keep.sum() + 6 * np.sqrt(2 * keep.sum())
+
+
+def test_reciprocal_networks_exchange_directions_exactly() -> None:
+    """f(a, b) = f(b, a) to the last bit in single precision, and depends on more than sums."""
+    rng = np.random.default_rng(5)
+    tensors = {k: v.numpy().astype(np.float32) for k, v in _params(5, reciprocal=True).items()}
+    tensors["energy"] = rng.uniform(0.5, 1.0, (33, 3)).astype(np.float32)
+    latent = (0.5 * rng.normal(size=(500, 8))).astype(np.float32)
+    a, b = (_hemisphere(rng, 500).astype(np.float32) for _ in range(2))
+    forward = neural_numpy.evaluate(latent, a, b, tensors) / b[:, 2:]
+    backward = neural_numpy.evaluate(latent, b, a, tensors) / a[:, 2:]
+    np.testing.assert_allclose(forward, backward, rtol=1e-6)
+    mirrored = neural_numpy.evaluate(latent, a * [-1, 1, 1], b, tensors) / b[:, 2:]
+    assert np.abs(mirrored / forward - 1).mean() > 1e-3

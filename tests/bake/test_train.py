@@ -51,6 +51,48 @@ def test_evaluator_loss_is_zero_only_at_the_target() -> None:
     assert float(train.loss_evaluator(1.1 * target, target)) > 1e-3
 
 
+@pytest.mark.parametrize("kind", ["log2", "log1", "power"])
+def test_losses_are_relative_to_the_target(kind: str) -> None:
+    """A tenth too bright costs the same whatever the value (log), or grows slower than it."""
+    errors = []
+    for level in (1.0, 8.0):
+        target = torch.full((4, 3), level)
+        assert float(train.loss_evaluator(target, target, kind)) == 0
+        errors.append(float(train.loss_evaluator(1.1 * target, target, kind)))
+    expected = 8 ** (2 / 3) if kind == "power" else 1.0
+    assert errors[1] / errors[0] == pytest.approx(expected, rel=0.03)
+
+
+def test_race_halves_its_field_and_keeps_the_best() -> None:
+    settings = dataclasses.replace(TINY, steps=1000, instances=8, race_share=0.3)
+    counts = [train.survivors(settings, step) for step in range(0, 1001, 50)]
+    assert counts[:8] == [8, 8, 4, 4, 2, 2, 1, 1] and set(counts[8:]) == {1}
+    training = train.start(settings, None)
+    for fit, smooth in zip(training.fits, [5.0, 3.0, 8.0, 1.0, 7.0, 2.0, 6.0, 4.0], strict=True):
+        fit.smooth = smooth
+    training.step = 100
+    train.cull(settings, training)
+    assert [fit.smooth for fit in training.fits] == [1.0, 2.0, 3.0, 4.0]
+    assert train.survivors(dataclasses.replace(settings, instances=1), 0) == 1
+
+
+def test_instances_differ_and_see_every_row() -> None:
+    settings = dataclasses.replace(TINY, instances=3)
+    training = train.start(settings, None)
+    weights = [fit.params["evaluator.w0"].detach() for fit in training.fits]
+    assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+    batch = produce(Layered(plain(), walks=1), 64, 4, 1, 0, 0, at_centres=False)
+    before = [w.clone() for w in weights]
+    train._step(settings, training, batch)
+    assert training.step == 1 and all(fit.smooth > 0 for fit in training.fits)
+    assert all(not torch.equal(a, b) for a, b in zip(before, weights, strict=True))
+
+
+def test_blur_falls_to_zero() -> None:
+    settings = dataclasses.replace(TINY, steps=1000, blur=0.2, blur_share=0.1)
+    assert [train.blur(settings, k) for k in (0, 50, 100, 900)] == pytest.approx([0.2, 0.1, 0, 0])
+
+
 def test_sampler_loss_is_least_at_the_true_density() -> None:
     """E_p[-(f / p) log q] over a two-valued f is least for q in proportion to f (Gibbs)."""
     f = torch.tensor([1.0, 3.0])[:, None, None].expand(2, 1, 3)
@@ -76,12 +118,11 @@ def test_directions_of_infinite_density_do_not_train_the_sampler() -> None:
 
 def test_dropping_the_encoder_keeps_its_latents() -> None:
     data = painted().texture.data
-    fit = train.start(TINY, data)
-    fit.step = 7
+    fit = train.start(TINY, data).fits[0]
     with torch.no_grad():
         expected = mlp(torch.from_numpy(parameter_pyramid(data)), fit.params, "encoder")
     after = train.drop_encoder(TINY, fit)
-    assert after.features is None and after.step == 7
+    assert after.features is None
     assert not any(name.startswith("encoder") for name in after.params)
     assert after.params["latents"].shape == (level_offsets(RESOLUTION)[-1], 8)
     assert after.params["latents"].requires_grad
@@ -118,8 +159,39 @@ def test_progress_saving_and_the_switch_of_phases(tmp_path: Path) -> None:
         train.start(TINY, painted().texture.data),
         Layered(painted(), walks=1),
         progress=lambda step, total, loss: told.append((step, total)),
-        save=lambda fit: phases.append(fit.features is not None),
+        save=lambda training: phases.append(training.fits[0].features is not None),
         stop=lambda: False,
     )
     assert told == [(6, 20), (12, 20), (18, 20), (20, 20)]
     assert phases == [True, True, False, False]
+
+
+def test_a_fit_that_is_good_enough_lands_early() -> None:
+    """The rate falls to its end within a tenth of the planned steps, and there the bake ends."""
+    settings = dataclasses.replace(TINY, steps=120, texels=32, pool=1, reuse=2)
+    asked: list[int] = []
+    training = train.start(settings, painted().texture.data)
+
+    def reached(fit: train.Fit) -> bool:
+        assert fit.features is None
+        asked.append(training.step)
+        return len(asked) == 2
+
+    train.run(
+        settings,
+        training,
+        Layered(painted(), walks=1),
+        progress=lambda step, total, loss: None,
+        save=lambda training: None,
+        stop=lambda: False,
+        reached=reached,
+    )
+    assert asked == [70, 80]
+    assert training.landing == (80, 92) and training.step == 92
+    rates = [train.learning_rate(settings, k, (80, 92)) for k in range(80, 93)]
+    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert rates[0] == train.learning_rate(settings, 80)
+    assert rates[-1] == pytest.approx(settings.lr_end)
+    saved = train.to_checkpoint(training, {})
+    again = train.from_checkpoint(settings, saved, None)
+    assert again.landing == (80, 92) and again.fits[0].smooth == training.fits[0].smooth

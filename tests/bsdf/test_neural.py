@@ -20,9 +20,11 @@ from etendue.device.drjit import activate
 RESOLUTION = 16
 
 
-def make_artifact(seed: int = 0, resolution: int = RESOLUTION) -> Artifact:
+def make_artifact(
+    seed: int = 0, resolution: int = RESOLUTION, reciprocal: bool = False
+) -> Artifact:
     generator = torch.Generator().manual_seed(seed)
-    params = network.init_params("2x32", "2x16", generator)
+    params = network.init_params("2x32", "2x16", generator, reciprocal)
     tensors: dict[str, Any] = {
         k: (v + 0.1 * torch.randn(v.shape, generator=generator)).numpy() for k, v in params.items()
     }
@@ -31,7 +33,12 @@ def make_artifact(seed: int = 0, resolution: int = RESOLUTION) -> Artifact:
     tensors["latents"] = (0.5 * rng.normal(size=(texels, 8))).astype(np.float16)
     tensors["energy"] = rng.uniform(0.7, 1.0, (33, 3)).astype(np.float32)
     tensors["albedo"] = (0.1 * rng.normal(size=(3, 9))).astype(np.float32)
-    return Artifact({"kind": "material", "lod": {"resolution": resolution}}, tensors)
+    header = {
+        "kind": "material",
+        "lod": {"resolution": resolution},
+        "arch": {"reciprocal": reciprocal},
+    }
+    return Artifact(header, tensors)
 
 
 def _numpy_latent(artifact: Artifact, uv: np.ndarray) -> np.ndarray:
@@ -58,10 +65,11 @@ def _hemisphere(rng: np.random.Generator, n: int) -> np.ndarray:
     return neural_numpy.normalize(w)
 
 
+@pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_kernel_equals_numpy(seed: int) -> None:
-    mi = activate()
-    artifact, rng, n = make_artifact(seed), np.random.default_rng(seed), 2000
+def test_kernel_equals_numpy(seed: int, reciprocal: bool) -> None:
+    mi, rng, n = activate(), np.random.default_rng(seed), 2000
+    artifact = make_artifact(seed, reciprocal=reciprocal)
     uv, wi, wo = 3 * rng.random((n, 2)) - 1, _hemisphere(rng, n), _hemisphere(rng, n)
     u = rng.random((n, 3))
     p = ShadingPoint(_columns(mi.Point2f, uv), _columns(mi.Vector3f, wi), mi.Float([0.0] * n))
@@ -81,6 +89,21 @@ def test_kernel_equals_numpy(seed: int) -> None:
     weight /= neural_numpy.density(lobe, wi, drawn)[up, None]
     np.testing.assert_allclose(s.weight.numpy().T[up], weight, rtol=5e-3)
     assert (s.weight.numpy().T[drawn[:, 2] < -1e-4] == 0).all()
+
+
+def test_reciprocal_kernel_exchanges_directions() -> None:
+    """|f(a, b) - f(b, a)| <= 1e-6 f, cosines divided out, in the kernel."""
+    mi, rng, n = activate(), np.random.default_rng(9), 5000
+    bsdf = NeuralBSDF(make_artifact(4, reciprocal=True))
+    a, b = _hemisphere(rng, n), _hemisphere(rng, n)
+    uv, zero = _columns(mi.Point2f, rng.random((n, 2))), mi.Float([0.0] * n)
+
+    def f(wi: np.ndarray, wo: np.ndarray) -> np.ndarray:
+        p = ShadingPoint(uv, _columns(mi.Vector3f, wi), zero)
+        value = bsdf.eval(p, _columns(mi.Vector3f, wo), mi.PCG32(size=n), mi.Bool(True))
+        return value.numpy().T / wo[:, 2:].astype(np.float32)
+
+    np.testing.assert_allclose(f(a, b), f(b, a), rtol=1e-6)
 
 
 @pytest.mark.parametrize("cos_i", [0.99, 0.8, 0.6, 0.4, 0.2, 0.05])
@@ -152,6 +175,7 @@ def test_stochastic_level_has_the_trilinear_mean() -> None:
         ({"latents": np.zeros((10, 8), np.float16)}, "latents does not fit"),
         ({"evaluator.b0": np.zeros(31, np.float32)}, r"evaluator\.b0 does not fit"),
         ({"sampler.w2": None}, "sampler network is incomplete"),
+        ({"evaluator.w0": np.zeros((32, 26), np.float32)}, r"evaluator\.w0 does not fit"),
     ],
 )
 def test_wrong_tensors_are_named(change: dict[str, Any], message: str) -> None:

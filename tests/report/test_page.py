@@ -86,8 +86,14 @@ def test_figures(data: dict[str, Any], baked: tuple[Artifact, Path]) -> None:
     assert data["mean_flip"] == view["flip"] and 0 < view["flip"] < 1
     assert data["mean_flip_on_material"] == view["flip_on_material"]
     assert 0.02 < view["covered"] < 0.9
-    assert len(data["chi_squared"]) == len(data["chi_squared_reference"]) == 6
-    assert 0 < data["albedo"]["largest"] < 1
+    assert len(data["chi_squared"]) == len(data["chi_squared_reference"]) == 8
+    assert 0 < data["albedo"]["largest"] <= 1.001
+    assert 0 < data["reciprocity"]["mean"] < 1
+    sampler = data["sampler"]
+    assert all(sampler[name] > 0 for name in ("learned", "cosine", "ggx"))
+    worst = [texel["relative"] for texel in data["worst_texels"]]
+    assert len(worst) == 5 and worst == sorted(worst, reverse=True)
+    assert data["outliers"] == artifact.header["quality"]["outliers"]
     sizes = data["sizes"]
     assert sizes["artifact_bytes"] == path.stat().st_size
     assert sizes["latent_bytes"] + sizes["network_bytes"] == sizes["tensor_bytes"]
@@ -118,7 +124,7 @@ class _Page(HTMLParser):
 def test_page_is_self_contained_and_escapes_names(folder: Path) -> None:
     text = (folder / "report.html").read_text()
     page = _Page(text)
-    assert len(page.references) == 5, "three pictures and two plots"
+    assert len(page.references) == 6, "three pictures and three plots"
     assert all(r.startswith("data:image/png;base64,") for r in page.references)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?://(?!example\.org)", text)

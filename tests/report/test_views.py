@@ -49,9 +49,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_views_differ_and_their_scenes_exist() -> None:
-    assert len({view.name for view in VIEWS}) == len(VIEWS) == 3
+    assert len({view.name for view in VIEWS}) == len(VIEWS) == 5
     assert all((assets() / "scenes" / view.scene).is_file() for view in VIEWS)
-    assert VIEWS[0].parameters != VIEWS[1].parameters
+    assert len({(view.scene, *view.parameters.items()) for view in VIEWS}) == len(VIEWS)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

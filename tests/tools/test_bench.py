@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,20 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """tools/bench.py as a module."""
-    import sys
-
-    spec = importlib.util.spec_from_file_location("bench_tool", ROOT / "tools" / "bench.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_tool"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def bench(tool: Callable[[str], ModuleType]) -> ModuleType:
+    return tool("bench_speed")
 
 
 def test_cases_alternate_and_the_first_round_does_not_count(bench: Any) -> None:
@@ -47,16 +38,17 @@ def test_ratio_is_taken_within_rounds(bench: Any) -> None:
     assert bench.ratio(b, a) == 2
 
 
-def test_a_section_is_replaced_in_place(bench: Any, tmp_path: Path) -> None:
+def test_a_section_is_replaced_in_place(tool: Callable[[str], Any], tmp_path: Path) -> None:
+    common = tool("bench_common")
     page = tmp_path / "numbers.md"
     page.write_text("# Figures\n\ntext\n")
-    bench.write_section("speed", "first", page)
-    bench.write_section("other", "kept", page)
-    bench.write_section("speed", "second", page)
+    common.write_section("speed", "first", page)
+    common.write_section("other", "kept", page)
+    common.write_section("speed", "second", page)
     text = page.read_text()
     assert "first" not in text and text.count("speed: begin") == 1
     assert text.index("text") < text.index("second") < text.index("kept")
-    bench.write_section("speed", "second", page)
+    common.write_section("speed", "second", page)
     assert page.read_text() == text
 
 
@@ -103,3 +95,60 @@ def test_report_has_every_row(bench: Any) -> None:
     text = bench.report(figures)
     assert "| s | x | 1 | 2 | 5 | 1.00 | 3.00 |" in text
     assert "| t | x | 1 | 2 | 5 | 0.2 | 1.00 |" in text
+
+
+def test_the_first_word_names_the_benchmark(
+    tool: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = tool("bench")
+    assert bench.main([]) == 2 and bench.main(["--help"]) == 0
+    assert bench.main(["nothing"]) == 2
+    assert "got nothing, expected bake | " in capsys.readouterr().err
+    for name in bench.COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            bench.main([name, "--help"])
+        assert stop.value.code == 0
+
+
+def test_variants_change_settings(tool: Callable[[str], Any]) -> None:
+    bake = tool("bench_bake")
+    assert bake.parse_variant("plain") == ("plain", {})
+    label, changes = bake.parse_variant("x:instances=1,anchor=0.5,reciprocal=true,loss=log1")
+    assert label == "x"
+    assert changes == {"instances": 1, "anchor": 0.5, "reciprocal": True, "loss": "log1"}
+    with pytest.raises(SystemExit, match="unknown field; got color"):
+        bake.parse_variant("x:color=red")
+
+
+def test_measured_bakes_are_kept_and_summed_up(
+    tool: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bake = tool("bench_bake")
+    seen: list[int] = []
+
+    def measured(path: Path, settings: Any, arguments: Any) -> dict[str, Any]:
+        seen.append(settings.seed)
+        return {
+            "steps": settings.steps,
+            "seconds": 1.0,
+            "flip": [0.02 * (settings.seed + 1), 0.04],
+            "flip_on_material": [0.1, 0.1],
+            "heldout": [{"level": 0, "relative": 0.1}, {"level": 1, "relative": 0.2}],
+            "albedo": 0.9,
+            "reciprocity": 0.1,
+            "chi_squared": 1.0,
+            "sampler": {"learned": 0.1, "cosine": 1.0, "ggx": 0.2},
+            "load_average": 1.0,
+        }
+
+    monkeypatch.setattr(bake, "measure", measured)
+    words = ["a/stone.mtlx", "--steps", "7", "--json", str(tmp_path / "bake.json")]
+    assert bake.main([*words, "--seeds", "2"]) == 0
+    assert bake.main([*words, "--seeds", "3"]) == 0
+    assert seen == [0, 1, 2], "what is in the file is not measured again"
+    assert len(json.loads((tmp_path / "bake.json").read_text())) == 3
+    out = capsys.readouterr().out
+    assert "plain 2x32: mean FLIP 0.0400; worst seed / median: stone 1.250 (3)." in out

@@ -8,12 +8,11 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from etendue.bake.energy import directional_albedo, view_grid
 from etendue.bsdf.base import InlineBSDF, ShadingPoint
 from etendue.bsdf.neural import NeuralBSDF
 
 HORIZON = 1e-6  # draws nearer to it round into the histogram's cells below
-INCIDENCES = (0.0, 20.0, 40.0, 60.0, 75.0, 85.0)  # degrees from the normal
+INCIDENCES = (0.0, 20.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)  # degrees from the normal
 
 
 def direction(degrees: float, azimuth: float = 0.7) -> tuple[float, float, float]:
@@ -23,16 +22,23 @@ def direction(degrees: float, azimuth: float = 0.7) -> tuple[float, float, float
     return float(x), float(y), float(np.cos(theta))
 
 
-def point(uv: tuple[float, float], wi: tuple[float, float, float], lanes: int) -> ShadingPoint:
-    """The same shading point on every lane, finest level."""
+def point(
+    uv: tuple[float, float], wi: tuple[float, float, float], lanes: int, footprint: float = 0.0
+) -> ShadingPoint:
+    """The same shading point on every lane."""
     zero = dr.zeros(mi.Float, lanes)
-    return ShadingPoint(mi.Point2f(uv[0] + zero, uv[1] + zero), mi.Vector3f(*wi) + zero, zero)
+    at = mi.Point2f(uv[0] + zero, uv[1] + zero)
+    return ShadingPoint(at, mi.Vector3f(*wi) + zero, zero + footprint)
 
 
 def chi_squared(
-    bsdf: InlineBSDF, uv: tuple[float, float], degrees: float, samples: int = 200_000
+    bsdf: InlineBSDF,
+    uv: tuple[float, float],
+    degrees: float,
+    samples: int = 200_000,
+    footprint: float = 0.0,
 ) -> bool:
-    """`mitsuba.chi2` of sample against pdf at one texel and incidence."""
+    """`mitsuba.chi2` of sample against pdf at one point, footprint and incidence."""
     from mitsuba.chi2 import ChiSquareTest, SphericalDomain
 
     wi = direction(degrees)
@@ -40,12 +46,14 @@ def chi_squared(
     def sample(u: Any, *_: Any) -> tuple[Any, Any]:
         lanes = dr.width(u)
         order = mi.Point3f(u[2], u[0], u[1])
-        found = bsdf.sample(point(uv, wi, lanes), order, mi.PCG32(size=lanes), mi.Bool(True))
+        found = bsdf.sample(
+            point(uv, wi, lanes, footprint), order, mi.PCG32(size=lanes), mi.Bool(True)
+        )
         clear = (found.pdf > 0) & (found.wo.z > HORIZON)
         return found.wo, dr.select(clear, 1.0, 0.0)
 
     def density(wo: Any) -> Any:
-        return bsdf.pdf(point(uv, wi, dr.width(wo)), wo, mi.Bool(True))
+        return bsdf.pdf(point(uv, wi, dr.width(wo), footprint), wo, mi.Bool(True))
 
     test: Any = ChiSquareTest(
         domain=SphericalDomain(),
@@ -65,20 +73,46 @@ def chi_squared_table(bsdf: InlineBSDF, uv: tuple[float, float]) -> list[dict[st
     return [{"degrees": d, "passed": chi_squared(bsdf, uv, d)} for d in INCIDENCES]
 
 
-def albedo_check(neural: NeuralBSDF, tensors: dict[str, Any], seed: int = 11) -> dict[str, float]:
-    """Largest directional albedo over texels and views that the export did not use."""
+def chi_squared_mips(neural: NeuralBSDF, uv: tuple[float, float]) -> list[dict[str, Any]]:
+    """How many of the incidences pass `chi_squared` on each coarser level."""
+    resolution, rows = neural.pyramid.resolution, []
+    for level in range(1, neural.pyramid.levels):
+        size = 2.0**level / resolution
+        passed = [chi_squared(neural, uv, d, 50_000, size) for d in INCIDENCES]
+        rows.append({"level": level, "passed": sum(passed), "of": len(passed)})
+    return rows
+
+
+def albedo_grid(neural: NeuralBSDF, texels: int, seed: int = 11, side: int = 64) -> np.ndarray:
+    """Directional albedo (texel, incidence, RGB) of `side` random texels by as many incidences.
+
+    Each texel is seen from its own azimuth; cosines run evenly from grazing to 1.
+    """
     rng = np.random.default_rng(seed)
-    latents = tensors["latents"].astype(np.float64)
-    chosen = rng.integers(0, len(latents), 64)
-    views = view_grid(13)
-    values = directional_albedo(
-        np.repeat(latents[chosen], len(views), 0), np.tile(views, (64, 1)), tensors, 256
-    )
-    return {"largest": float(values.max()), "mean": float(values.mean())}
+    chosen = np.repeat(rng.integers(0, texels, side).astype(np.uint32), side)
+    z = np.tile(np.maximum(np.linspace(0, 1, side), 0.01), side)
+    phi = np.repeat(rng.uniform(0, 2 * np.pi, side), side)
+    r = np.sqrt(1 - z * z)
+    wi = [np.ascontiguousarray(v, np.float32) for v in (r * np.cos(phi), r * np.sin(phi), z)]
+    stream = mi.PCG32(size=len(z), initstate=dr.opaque(mi.UInt64, seed))
+    found = neural.reflectance(mi.UInt(chosen), mi.Vector3f(*wi), 1024, stream)
+    return found.numpy().T.reshape(side, side, 3)
 
 
-def reciprocity_error(tensors: dict[str, Any], seed: int = 12, count: int = 4000) -> float:
-    """Mean of |f(a, b) - f(b, a)| over mean of f, cosines divided out."""
+def albedo_check(neural: NeuralBSDF, texels: int) -> dict[str, Any]:
+    """Largest and mean of `albedo_grid`, and both over cos theta_i."""
+    grid = albedo_grid(neural, texels)
+    return {
+        "largest": float(grid.max()),
+        "mean": float(grid.mean()),
+        "cosines": np.linspace(0, 1, grid.shape[1]).tolist(),
+        "largest_by_cosine": grid.max((0, 2)).tolist(),
+        "mean_by_cosine": grid.mean((0, 2)).tolist(),
+    }
+
+
+def reciprocity(tensors: dict[str, Any], seed: int = 12, count: int = 4000) -> dict[str, Any]:
+    """|f(a, b) - f(b, a)| over f, cosines divided out: mean, largest, mean by |cos a - cos b|."""
     from etendue.bsdf.neural_numpy import evaluate, normalize
 
     rng = np.random.default_rng(seed)
@@ -88,7 +122,17 @@ def reciprocity_error(tensors: dict[str, Any], seed: int = 12, count: int = 4000
     a[:, :2] *= rng.choice([-1, 1], (count, 2))
     forward = evaluate(latent, a, b, tensors) / b[:, 2:]
     backward = evaluate(latent, b, a, tensors) / a[:, 2:]
-    return float(np.abs(forward - backward).mean() / (0.5 * (forward + backward)).mean())
+    difference, mean = np.abs(forward - backward), 0.5 * (forward + backward)
+    apart = np.digitize(np.abs(a[:, 2] - b[:, 2]), np.linspace(0, 0.9, 7)[1:])
+    curve = [
+        float(difference[apart == k].mean() / mean[apart == k].mean()) if (apart == k).any() else 0
+        for k in range(7)
+    ]
+    return {
+        "mean": float(difference.mean() / mean.mean()),
+        "largest": float((difference / mean).max()),
+        "by_difference_of_cosines": curve,
+    }
 
 
 def polar_curves(

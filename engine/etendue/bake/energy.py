@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from etendue.bsdf.neural_numpy import density, draw, evaluate, lobes
+from etendue.bsdf.neural_numpy import density, draw, evaluate, is_reciprocal, lobes
 
 Array = np.ndarray
+ROUNDS = 4  # at most, of lowering a reciprocal table
 ALBEDO_LIMIT = 0.99  # leaves room for texels and directions between those measured
 
 
@@ -44,13 +45,14 @@ def directional_albedo(
 
 
 def bound_energy(
-    latents: Array, tensors: Mapping[str, Array], seed: int, texels: int = 160
+    latents: Array, tensors: Mapping[str, Array], seed: int, texels: int = 512
 ) -> tuple[Array, Array]:
     """Table `energy` (knots, 3) lowered so that no albedo found exceeds the limit, and the peaks.
 
     Per incidence, candidates over random texels (the coarsest always) are ranked with few samples
     and the worst are measured again with many. A knot takes the least factor of its neighbours, so
-    that interpolation between knots stays below the limit too.
+    that interpolation between knots stays below the limit too. A reciprocal material is scaled by
+    the root of the table at both cosines; there the worst are measured again until they comply.
     """
     generator = np.random.default_rng(seed)
     table = tensors["energy"].astype(np.float64)
@@ -63,12 +65,25 @@ def bound_energy(
     worst = np.concatenate(
         [(k := np.flatnonzero(knot == n))[np.argsort(rough[k])[-8:]] for n in range(len(views))]
     )
-    exact = directional_albedo(latent[worst], views[knot[worst]], tensors, 1024)
-    peak = np.array([exact[knot[worst] == n].max(0) for n in range(len(views))])
-    factor = np.minimum(1.0, ALBEDO_LIMIT / np.maximum(peak, 1e-9))
-    padded = np.concatenate([factor[:1], factor, factor[-1:]])
-    factor = np.minimum(np.minimum(padded[:-2], padded[2:]), factor)
-    return (table * factor).astype(np.float32), peak
+
+    def peaks(table: Array) -> Array:
+        scaled = {**tensors, "energy": table}
+        exact = directional_albedo(latent[worst], views[knot[worst]], scaled, 1024)
+        return np.array([exact[knot[worst] == n].max(0) for n in range(len(views))])
+
+    first = peak = peaks(table)
+    reciprocal = is_reciprocal(tensors)
+    for turn in range(ROUNDS if reciprocal else 1):
+        factor = np.minimum(1.0, ALBEDO_LIMIT / np.maximum(peak, 1e-9))
+        if turn == ROUNDS - 1:  # one bright incidence feels but half of its own factor
+            factor = factor**2
+        if turn == 0:
+            padded = np.concatenate([factor[:1], factor, factor[-1:]])
+            factor = np.minimum(np.minimum(padded[:-2], padded[2:]), factor)
+        table = table * factor
+        if reciprocal and (peak := peaks(table)).max() <= ALBEDO_LIMIT:
+            break
+    return table.astype(np.float32), first
 
 
 def albedo_map(latents: Array, tensors: Mapping[str, Array], seed: int) -> Array:

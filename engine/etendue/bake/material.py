@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from etendue import __version__
-from etendue.artifact import Artifact, write_artifact
+from etendue.artifact import Artifact, digest, write_artifact
 from etendue.bake import train
+from etendue.bake.bound import tame
 from etendue.bake.checkpoint import load_checkpoint
 from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
+from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
+from etendue.formats.material import plain
 from etendue.scene.material import LayeredMaterial
 
 SAVE_EVERY_S = 20.0
@@ -54,49 +57,101 @@ def bake(
     progress: train.Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
     save_every_s: float = SAVE_EVERY_S,
+    good_enough: Callable[[Artifact], bool] | None = None,
+    decoder: Artifact | None = None,
 ) -> Artifact:
     """Fit `material`, write `out`, return the artifact.
 
-    A checkpoint beside `out` is refreshed every `save_every_s` and removed at the end. Raises
+    A checkpoint beside `out` is refreshed every `save_every_s` and removed at the end.
+    `good_enough` is shown the artifact as it would be now, a few times, and may end the bake
+    early. The networks of `decoder` are taken over as they are; only latents are then fitted, and
+    the settings' `arch` and `reciprocal` are the decoder's. Raises
     `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
     `InputError` for settings, files and checkpoints that do not fit.
     """
+    shared = None
+    if decoder is not None:
+        settings, shared = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
     identity = {"material": material.source_hash, "settings": settings.record()}
     reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     if resume:
-        fit = train.from_checkpoint(settings, load_checkpoint(checkpoint_path(out), identity), data)
+        saved = load_checkpoint(checkpoint_path(out), identity)
+        training = train.from_checkpoint(settings, saved, data)
     else:
-        fit = train.start(settings, data)
+        training = train.start(settings, data, shared)
     saver = _saver(checkpoint_path(out), identity, settings.steps, save_every_s, stop)
-    fit = train.run(settings, fit, reference, progress=progress, save=saver, stop=stop)
+    reached = None
+    if good_enough is not None:
+        reached = _judge(material, settings, reference, good_enough)
+    fit = train.run(
+        settings, training, reference, progress=progress, save=saver, stop=stop, reached=reached
+    )
     if fit.features is not None:  # so short that the encoder got every step
         fit = train.drop_encoder(settings, fit)
-    artifact = export(material, settings, fit, reference)
+    artifact = export(material, settings, fit, reference, training.history)
+    if (settings.latents, settings.weights) != ("f16", "f32"):
+        latents, weights = settings.latents, settings.weights
+        artifact = requantise(artifact, latents=latents, weights=weights, seed=settings.seed)
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
     return artifact
 
 
+def with_decoder(
+    settings: BakeSettings, donor: Artifact
+) -> tuple[BakeSettings, dict[str, np.ndarray]]:
+    """Settings of a bake on the networks of `donor`, and these networks."""
+    decoded = plain(donor.header, donor.tensors, donor.header.get("name", "decoder"))
+    tensors = {n: v for n, v in decoded.items() if train.is_decoder(n)}
+    arch = donor.header["arch"]
+    changed = dataclasses.replace(
+        settings,
+        arch=arch["evaluator"],
+        sampler=arch["sampler"],
+        reciprocal=bool(arch.get("reciprocal")),
+        decoder=digest({}, tensors),
+    )
+    return changed, tensors
+
+
+def _judge(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    reference: InlineBSDF,
+    good_enough: Callable[[Artifact], bool],
+) -> Callable[[train.Fit], bool]:
+    return lambda fit: good_enough(export(material, settings, fit, reference, [], final=False))
+
+
 def _saver(
     path: Path, identity: dict[str, Any], steps: int, every_s: float, stop: Callable[[], bool]
-) -> Callable[[train.Fit], None]:
+) -> Callable[[train.Training], None]:
     save, last = train.save_to(path, identity), [time.monotonic()]
 
-    def maybe(fit: train.Fit) -> None:
-        if stop() or time.monotonic() - last[0] >= every_s or fit.step >= steps:
-            save(fit)
+    def maybe(training: train.Training) -> None:
+        if stop() or time.monotonic() - last[0] >= every_s or training.step >= steps:
+            save(training)
             last[0] = time.monotonic()
 
     return maybe
 
 
 def export(
-    material: LayeredMaterial, settings: BakeSettings, fit: train.Fit, reference: InlineBSDF
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    fit: train.Fit,
+    reference: InlineBSDF,
+    history: list[list[float]],
+    *,
+    final: bool = True,
 ) -> Artifact:
-    """Artifact of a finished fit: half-precision latents, energy table, guides, quality."""
+    """Artifact of a fit: half-precision latents, energy table, guides, quality.
+
+    Not `final`, outliers are left as they are and the energy bound is not enforced.
+    """
     tensors: dict[str, np.ndarray] = {
         name: value.detach().numpy().astype(np.float32)
         for name, value in fit.params.items()
@@ -104,13 +159,32 @@ def export(
     }
     tensors["latents"] = tensors["latents"].astype(np.float16)
     tensors["energy"] = mean_ratio(tensors, reference, settings)
+    tensors["albedo"] = np.zeros((3, 9), np.float32)
+    artifact = Artifact(_header(material, settings, history), tensors)
+    if not final:
+        return artifact
+    calm, count = tame(artifact)
+    tensors["latents"] = calm.astype(np.float16)
     latents = tensors["latents"].astype(np.float64)
     tensors["energy"], peaks = bound_energy(latents, tensors, settings.seed)
     tensors["albedo"] = albedo_map(latents, tensors, settings.seed)
-    header = {
+    quality = artifact.header["quality"]
+    quality["peak_albedo_before_bound"] = round(float(peaks.max()), 5)
+    quality["outliers"] = count
+    return artifact
+
+
+def _header(
+    material: LayeredMaterial, settings: BakeSettings, history: list[list[float]]
+) -> dict[str, Any]:
+    return {
         "kind": "material",
         "name": material.name,
-        "arch": {"evaluator": settings.arch, "sampler": settings.sampler},
+        "arch": {
+            "evaluator": settings.arch,
+            "sampler": settings.sampler,
+            "reciprocal": settings.reciprocal,
+        },
         "lod": {"resolution": settings.resolution},
         "latent": {"channels": 8, "format": "f16"},
         "provenance": {
@@ -119,12 +193,8 @@ def export(
             "settings": settings.record(),
             "notes": list(material.notes),
         },
-        "quality": {
-            "peak_albedo_before_bound": round(float(peaks.max()), 5),
-            "history": [[int(s), round(float(x), 5)] for s, x in _thin(fit.history, 200)],
-        },
+        "quality": {"history": [[int(s), round(float(x), 5)] for s, x in _thin(history, 200)]},
     }
-    return Artifact(header, tensors)
 
 
 def _clock(marks: list[float]) -> train.Progress:
@@ -135,24 +205,30 @@ def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
     return rows[:: max(1, len(rows) // count)]
 
 
-def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float) -> int:
+def plan_steps(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    minutes: float,
+    decoder: Artifact | None = None,
+) -> int:
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
+    shared = None if decoder is None else with_decoder(settings, decoder)[1]
     reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     began = time.monotonic()
     pool = settings.pool * settings.reuse
     seconds = []
     for share in (1.0, 0.0) if data is not None else (0.0,):
-        trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share)
-        fit = train.start(trial, data)
+        trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share, instances=1)
+        training = train.start(trial, data, shared)
         marks: list[float] = []
         train.run(
             trial,
-            fit,
+            training,
             reference,
             progress=_clock(marks),
-            save=lambda fit: None,
+            save=lambda training: None,
             stop=lambda: False,
         )
         seconds.append((marks[-1] - marks[-2]) / pool)

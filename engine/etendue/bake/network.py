@@ -12,9 +12,15 @@ import math
 import torch
 from torch import Tensor
 
-from etendue.bsdf.neural_numpy import ALPHA_FLOOR, LATENTS, LOBE_SCALE, LOBE_WIDTH
+from etendue.bsdf.neural_numpy import (
+    ALPHA_FLOOR,
+    DIRECT_INPUTS,
+    LATENTS,
+    LOBE_SCALE,
+    LOBE_WIDTH,
+    SYMMETRIC_INPUTS,
+)
 
-EVALUATOR_INPUTS = LATENTS + 2 * (3 + 3 + 2)
 SAMPLER_INPUTS = LATENTS + 3
 SAMPLER_OUTPUTS = 9
 Params = dict[str, Tensor]
@@ -37,9 +43,12 @@ def init_mlp(name: str, sizes: tuple[int, ...], generator: torch.Generator) -> P
     return params
 
 
-def init_params(evaluator: str, sampler: str, generator: torch.Generator) -> Params:
+def init_params(
+    evaluator: str, sampler: str, generator: torch.Generator, reciprocal: bool = False
+) -> Params:
     """Frames, evaluator and sampler; the lobes start near a cosine and a rough central GGX."""
-    params = init_mlp("evaluator", (EVALUATOR_INPUTS, *widths(evaluator), 3), generator)
+    inputs = SYMMETRIC_INPUTS if reciprocal else DIRECT_INPUTS
+    params = init_mlp("evaluator", (inputs, *widths(evaluator), 3), generator)
     params |= init_mlp("sampler", (SAMPLER_INPUTS, *widths(sampler), SAMPLER_OUTPUTS), generator)
     params["frames"] = 0.02 * torch.randn(12, LATENTS, generator=generator)
     last = f"sampler.b{len(widths(sampler))}"
@@ -76,34 +85,66 @@ def frames(latent: Tensor, weight: Tensor) -> Tensor:
     return torch.stack([t, b, n], 2)
 
 
-def features(latent: Tensor, wi: Tensor, wo: Tensor, weight: Tensor) -> Tensor:
-    """(n, d, 24) evaluator inputs."""
+def features(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tensor:
+    """(n, d, 24 or, reciprocal, 26) evaluator inputs."""
     count, pairs = wi.shape[:2]
-    frame = frames(latent, weight).reshape(count, 6, 3)
+    frame = frames(latent, params["frames"]).reshape(count, 6, 3)
     local = torch.stack([wi, wo], 2).reshape(count, 2 * pairs, 3) @ frame.transpose(1, 2)
     local = local.reshape(count, pairs, 2, 2, 3)  # pair, wi/wo, frame, xyz
-    half = local[:, :, 0] + local[:, :, 1]
+    a, o = local[:, :, 0], local[:, :, 1]
+    half = a + o
     slopes = half[..., :2].square() / (LOBE_WIDTH**2 * (half[..., 2:].square() + 1e-4))
-    blocks = torch.cat([local[:, :, 0], local[:, :, 1], LOBE_SCALE * torch.log1p(slopes)], -1)
+    if params["evaluator.w0"].shape[1] == SYMMETRIC_INPUTS:
+        diagonal = (a[..., :1] + a[..., 1:2]) * (o[..., :1] + o[..., 1:2])
+        directions = [half, a * o, diagonal]
+    else:
+        directions = [a, o]
+    blocks = torch.cat([*directions, LOBE_SCALE * torch.log1p(slopes)], -1)
     blocks = blocks.flatten(2)
     return torch.cat([latent[:, None].expand(-1, pairs, -1), blocks], -1)
 
 
 def evaluate(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tensor:
     """f |cos theta_o| (n, d, 3), without the artifact's energy scale."""
-    x = features(latent, wi, wo, params["frames"])
+    x = features(latent, wi, wo, params)
     return torch.exp((mlp(x, params, "evaluator") - 3).clamp(max=12)) * wo[..., 2:]
+
+
+def _sampler(latent: Tensor, wi: Tensor, params: Params) -> tuple[Tensor, ...]:
+    """alpha (n, d, 2), correlation (n, d), mean slopes of both lobes (n, d, 4), logits."""
+    x = torch.cat([latent[:, None].expand(-1, wi.shape[1], -1), wi], -1)
+    y = mlp(x, params, "sampler")
+    squashed = y[..., :3] * torch.rsqrt(1 + y[..., :3] ** 2)
+    slopes = y[..., 3:7] * torch.sqrt(1 + y[..., 3:7] ** 2)
+    alpha = ALPHA_FLOOR + 0.5 * (1 + squashed[..., :2])
+    return alpha, 0.99 * squashed[..., 2], slopes, y[..., 7:9]
+
+
+def draw(latent: Tensor, wi: Tensor, u: Tensor, params: Params) -> Tensor:
+    """Directions wo (n, d, 3) for points `u` (n, d, 3); `neural_numpy.draw`."""
+    alpha, rho, slopes, logits = _sampler(latent, wi, params)
+    phi, r2 = 2 * math.pi * u[..., 1], u[..., 2]
+    radius = torch.sqrt(r2 / (1 - r2))
+    a, b = radius * torch.cos(phi), radius * torch.sin(phi)
+    sx = slopes[..., 0] + alpha[..., 0] * a
+    sy = slopes[..., 1] + alpha[..., 1] * (rho * a + torch.sqrt(1 - rho * rho) * b)
+    half = _normalize(torch.stack([-sx, -sy, torch.ones_like(sx)], -1))
+    glossy = 2 * (wi * half).sum(-1, keepdim=True) * half - wi
+    axis = _normalize(torch.cat([-slopes[..., 2:], torch.ones_like(slopes[..., :1])], -1))
+    x, y, z = axis.unbind(-1)
+    c = -1 / (1 + z)  # Duff et al. 2017
+    t = torch.stack([1 + x * x * c, x * y * c, -x], -1)
+    b2 = torch.stack([x * y * c, 1 + y * y * c, -y], -1)
+    disk = torch.sqrt(r2)[..., None]
+    planar = disk * (torch.cos(phi)[..., None] * t + torch.sin(phi)[..., None] * b2)
+    cosine = planar + torch.sqrt(1 - r2)[..., None] * axis
+    specular = torch.sigmoid(logits[..., :1] - logits[..., 1:])
+    return torch.where(u[..., :1] < specular, glossy, cosine)
 
 
 def log_density(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tensor:
     """Log of the sampling density (n, d); `neural_numpy.density` in log space."""
-    pairs = wi.shape[1]
-    x = torch.cat([latent[:, None].expand(-1, pairs, -1), wi], -1)
-    y = mlp(x, params, "sampler")
-    squashed = y[..., :3] * torch.rsqrt(1 + y[..., :3] ** 2)
-    alpha = ALPHA_FLOOR + 0.5 * (1 + squashed[..., :2])
-    rho = 0.99 * squashed[..., 2]
-    slopes = y[..., 3:7] * torch.sqrt(1 + y[..., 3:7] ** 2)
+    alpha, rho, slopes, logits = _sampler(latent, wi, params)
     half = _normalize(wi + wo)
     cos_h = half[..., 2].clamp(min=1e-6)
     d = (-half[..., :2] / cos_h[..., None] - slopes[..., :2]) / alpha
@@ -119,5 +160,5 @@ def log_density(latent: Tensor, wi: Tensor, wo: Tensor, params: Params) -> Tenso
     ones = torch.ones_like(slopes[..., :1])
     axis = _normalize(torch.cat([-slopes[..., 2:], ones], -1))
     cosine = (axis * wo).sum(-1).clamp(min=1e-12) / math.pi
-    log_mix = torch.log_softmax(y[..., 7:9], -1)
+    log_mix = torch.log_softmax(logits, -1)
     return torch.logaddexp(log_mix[..., 0] + glossy, log_mix[..., 1] + torch.log(cosine))

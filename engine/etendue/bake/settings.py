@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from etendue.core.errors import InputError
+from etendue.formats import latents, weights
 
 SEEDS = 1 << 32  # any 32-bit number is a seed
 ARCHITECTURES = ("2x16", "2x32", "3x64")
+LOSSES = ("log2", "log1", "power")
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class BakeSettings:
 
     arch: str = "2x32"  # evaluator hidden layers x width
     sampler: str = "2x16"
+    reciprocal: bool = False  # f(wi, wo) = f(wo, wi) exactly, by symmetric inputs
     resolution: int = 512  # texels per side of the finest level, a power of two
     steps: int = 6000
     seed: int = 0
@@ -28,9 +31,20 @@ class BakeSettings:
     reuse: int = 4  # how often a pool of reference samples is visited
     pool: int = 8  # steps' worth of samples produced by one reference launch
     encoder_share: float = 0.5  # part of the steps in which an encoder produces the latents
+    anchor: float = 0.0  # pull of direct latents towards the encoder's
+    instances: int = 4  # fits that start the race; the best one goes on
+    race_share: float = 0.16  # part of the steps that the race lasts
+    blur: float = 0.0  # rad, how far outgoing directions are jittered at the start
+    blur_share: float = 0.1  # part of the steps over which that ends
+    half: float = 0.0  # share of outgoing directions by half vector, log-uniform in its slope
+    loss: str = "log2"
+    decoder: str = ""  # SHA-256 of a decoder that is taken over and not trained
+    target_flip: float = 0.0  # end early once a held-out view is this good, 0 = never
     lr: float = 1.5e-2
     lr_latent: float = 1e-2
     lr_end: float = 0.02  # final learning rate as a fraction
+    latents: str = "f16"  # number format they are stored in, see `formats.latents`
+    weights: str = "f32"  # and that of the networks, see `formats.weights`
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -46,9 +60,24 @@ def check_settings(settings: BakeSettings) -> None:
         raise InputError(
             "--resolution", "does not fit", got=r, expected="a power of two from 1 to 8192"
         )
+    if settings.loss not in LOSSES:
+        raise InputError("loss", "unknown", got=settings.loss, expected=" | ".join(LOSSES))
+    if not 1 <= settings.instances <= settings.texels:
+        raise InputError(
+            "--instances",
+            "is out of range",
+            got=settings.instances,
+            expected=f"1 to {settings.texels}",
+        )
+    if not 0 <= settings.target_flip < 1:
+        raise InputError(
+            "--target-flip", "is out of range", got=settings.target_flip, expected="0 to 1"
+        )
     if settings.steps < 1:
         raise InputError("--steps", "is too small", got=settings.steps, expected="at least 1")
     if not 0 <= settings.seed < SEEDS:
         raise InputError(
             "--seed", "is out of range", got=settings.seed, expected=f"0 to {SEEDS - 1}"
         )
+    latents.check_format(settings.latents)
+    weights.check_format(settings.weights)

@@ -15,9 +15,22 @@ import numpy as np
 
 from etendue.artifact import Artifact, read_artifact, require
 from etendue.bsdf.base import BSDFSample, ShadingPoint
-from etendue.bsdf.neural_numpy import ALPHA_FLOOR, ENERGY_KNOTS, LATENTS, LOBE_SCALE, LOBE_WIDTH
-from etendue.bsdf.pyramid import LatentPyramid, is_power_of_two, level_offsets
+from etendue.bsdf.latent_store import store_of
+from etendue.bsdf.neural_numpy import (
+    ALPHA_FLOOR,
+    DIRECT_INPUTS,
+    ENERGY_KNOTS,
+    LATENTS,
+    LOBE_SCALE,
+    LOBE_WIDTH,
+    SYMMETRIC_INPUTS,
+    is_reciprocal,
+)
+from etendue.bsdf.pyramid import LatentPyramid
 from etendue.core.errors import InputError
+from etendue.formats import latents, weights
+from etendue.formats.material import latent_format, texel_count
+from etendue.formats.material import resolution as material_resolution
 
 
 @dataclass
@@ -52,12 +65,11 @@ class NeuralBSDF:
         import mitsuba as mi
 
         check_material(source, artifact)
-        tensors, self._mi = artifact.tensors, mi
+        tensors, self._mi = weights.decode(source, artifact.tensors), mi
         self.name = str(artifact.header.get("name", "neural"))
         self.header = artifact.header
-        self.pyramid = LatentPyramid(
-            mi, tensors["latents"], int(artifact.header["lod"]["resolution"])
-        )
+        store = store_of(mi, latent_format(artifact.header), tensors)
+        self.pyramid = LatentPyramid(mi, store, int(artifact.header["lod"]["resolution"]))
         names = [n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS]
         views = nn.pack(
             [mi.TensorXf(tensors[n].astype(np.float32)) for n in names], layout="inference"
@@ -66,6 +78,7 @@ class NeuralBSDF:
         self._weights = dict(zip(names, views, strict=True))
         self._energy = mi.Float(tensors["energy"].astype(np.float32).ravel())
         self._albedo = tensors["albedo"].astype(np.float32)
+        self.reciprocal = is_reciprocal(tensors)
         dr.eval(self._energy)
 
     @classmethod
@@ -107,6 +120,24 @@ class NeuralBSDF:
         rows = [sum(float(w) * z for w, z in zip(row, latent, strict=True)) for row in self._albedo]
         return dr.select(active, dr.clip(self._mi.Color3f(*rows), 0, 1), 0)
 
+    def reflectance(self, texel: Any, wi: Any, samples: int, rng: Any) -> Any:
+        """Directional albedo (Color3f) of single texels (UInt, flat index) by the own sampler."""
+        import drjit as dr
+
+        mi, on = self._mi, self._mi.Bool(True)
+        packet = self.pyramid.texel(texel, on)
+        view = self._view_of(packet, wi, on)
+        lobes = self._lobes(packet, wi)
+
+        def body(i: Any, total: Any, rng: Any) -> tuple[Any, Any, Any]:
+            u = mi.Point3f(rng.next_float32(), rng.next_float32(), rng.next_float32())
+            return i + 1, total + self._sample(view, lobes, u, on).weight, rng
+
+        start = (mi.UInt(0), dr.zeros(mi.Color3f, dr.width(texel)), mi.PCG32(rng))
+        end = dr.opaque(mi.UInt, samples)
+        _, total, _ = dr.while_loop(start, lambda i, total, rng: i < end, body)
+        return total / mi.Float(end)
+
     # ---- latents and levels
 
     def _pick_level(self, p: ShadingPoint, rng: Any) -> Any:
@@ -139,18 +170,20 @@ class NeuralBSDF:
 
     def _view(self, p: ShadingPoint, level: Any, active: Any) -> _View:
         """Latents, learned frames with `wi` in them, and the energy factor at a point."""
+        return self._view_of(self._latent(p, level, active), p.wi, active)
+
+    def _view_of(self, latent: list[Any], wi: Any, active: Any) -> _View:
         import drjit as dr
         import drjit.nn as nn
 
         mi, framed = self._mi, []
-        latent = self._latent(p, level, active)
         raw = list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
         for k in (0, 6):
             n = dr.normalize(mi.Vector3f(raw[k], raw[k + 1], raw[k + 2] + 1))
             t = dr.normalize(mi.Vector3f(raw[k + 3] + 1, raw[k + 4], raw[k + 5]))
             b = dr.normalize(dr.cross(n, t))
-            framed.append((t, b, n, _local(mi, t, b, n, p.wi)))
-        return _View(latent, p.wi, framed, self._energy_at(p.wi.z, active))
+            framed.append((t, b, n, _local(mi, t, b, n, wi)))
+        return _View(latent, wi, framed, self._energy_at(wi.z, active))
 
     def _energy_at(self, cos_i: Any, active: Any) -> Any:
         """`neural_numpy.energy`."""
@@ -177,15 +210,20 @@ class NeuralBSDF:
         """`neural_numpy.evaluate` above the horizon."""
         import drjit as dr
 
-        mi, inputs = self._mi, list(view.latent)
-        for t, b, n, wi_local in view.frames:
-            wo_local = _local(mi, t, b, n, wo)
-            half = wi_local + wo_local
+        mi, inputs, scale = self._mi, list(view.latent), view.energy
+        for t, b, n, a in view.frames:
+            o = _local(mi, t, b, n, wo)
+            half = a + o
             spread = dr.rcp(LOBE_WIDTH**2 * (half.z * half.z + 1e-4))
             log_slopes = [LOBE_SCALE * dr.log(1 + h * h * spread) for h in (half.x, half.y)]
-            inputs += [*wi_local, *wo_local, *log_slopes]
+            if self.reciprocal:
+                inputs += [*half, *(a * o), (a.x + a.y) * (o.x + o.y), *log_slopes]
+            else:
+                inputs += [*a, *o, *log_slopes]
         raw = self._mlp(inputs, "evaluator")
-        return dr.exp(mi.Color3f(*raw) - 3) * view.energy * wo.z
+        if self.reciprocal:
+            scale = dr.sqrt(scale * self._energy_at(wo.z, mi.Bool(True)))
+        return dr.exp(mi.Color3f(*raw) - 3) * scale * wo.z
 
     def _lobes(self, latent: list[Any], wi: Any) -> _Lobes:
         import drjit as dr
@@ -273,26 +311,14 @@ def _local(mi: Any, t: Any, b: Any, n: Any, w: Any) -> Any:
 
 def check_material(source: object, artifact: Artifact) -> None:
     """Raise `InputError` unless the tensors form a complete neural material."""
-    try:
-        resolution = int(artifact.header["lod"]["resolution"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(source, "its header has no lod.resolution", fix="Bake it again") from None
-    if not is_power_of_two(resolution) or resolution > 16384:
-        raise InputError(
-            source, "lod.resolution is not usable", got=resolution, expected="a power of two"
-        )
-    texels = level_offsets(resolution)[-1]
-    require(
-        source,
-        artifact,
-        {
-            "latents": (texels, LATENTS),
-            "frames": (12, LATENTS),
-            "energy": (ENERGY_KNOTS, 3),
-            "albedo": (3, 9),
-        },
-    )
-    for name, inputs, outputs in (("evaluator", 24, 3), ("sampler", 11, 9)):
+    texels = texel_count(material_resolution(source, artifact.header))
+    latents.check(source, latent_format(artifact.header), artifact.tensors, texels)
+    artifact = Artifact(artifact.header, weights.decode(source, artifact.tensors))
+    fixed = {"frames": (12, LATENTS), "energy": (ENERGY_KNOTS, 3), "albedo": (3, 9)}
+    require(source, artifact, fixed)
+    reciprocal = bool(artifact.header.get("arch", {}).get("reciprocal"))
+    directions = SYMMETRIC_INPUTS if reciprocal else DIRECT_INPUTS
+    for name, inputs, outputs in (("evaluator", directions, 3), ("sampler", LATENTS + 3, 9)):
         layer, width = 0, inputs
         while f"{name}.w{layer}" in artifact.tensors:
             require(source, artifact, {f"{name}.w{layer}": (None, width)})

@@ -15,6 +15,8 @@ LATENTS = 8
 ALPHA_FLOOR = 1e-2  # narrowest sampling lobe; the evaluator is not bounded by it
 LOBE_WIDTH = 0.03  # GGX alpha whose log profile is an evaluator input
 ENERGY_KNOTS = 33  # of the table `energy`
+DIRECT_INPUTS = LATENTS + 2 * (3 + 3 + 2)  # of the evaluator
+SYMMETRIC_INPUTS = LATENTS + 2 * (3 + 4 + 2)  # of a reciprocal one
 LOBE_SCALE = 0.25  # keeps that input of order one
 Array = np.ndarray
 
@@ -61,27 +63,47 @@ def frames(latent: Array, weight: Array) -> list[tuple[Array, Array, Array]]:
     return result
 
 
-def features(latent: Array, wi: Array, wo: Array, weight: Array) -> Array:
+def is_reciprocal(tensors: Mapping[str, Array]) -> bool:
+    """Whether the evaluator reads symmetric features, so that f(wi, wo) = f(wo, wi) exactly."""
+    return tensors["evaluator.w0"].shape[1] == SYMMETRIC_INPUTS
+
+
+def features(latent: Array, wi: Array, wo: Array, weight: Array, symmetric: bool) -> Array:
     """Evaluator input: latents, then per frame `wi`, `wo` and the log slope of the half vector.
 
     Beside the paper's inputs, u = log(1 + s^2 / LOBE_WIDTH^2) of the half vector's slopes s along
     tangent and bitangent: a GGX lobe of that width is exp(-2 u), and every wider or anisotropic one
     is close to piecewise linear in u, which is what a small ReLU network can do.
+
+    `symmetric` replaces the two directions by quantities that do not change when they are
+    exchanged, in floating point too: the sums and products of their coordinates and the product of
+    their (x + y), which tells the two mirror images apart.
     """
     parts = [latent]
     for t, b, n in frames(latent, weight):
-        local = [np.stack([(w * a).sum(-1) for a in (t, b, n)], -1) for w in (wi, wo)]
-        half = local[0] + local[1]
+        a, o = (np.stack([(w * axis).sum(-1) for axis in (t, b, n)], -1) for w in (wi, wo))
+        half = a + o
         slopes = half[..., :2] ** 2 / (LOBE_WIDTH**2 * (half[..., 2:] ** 2 + 1e-4))
-        parts += [*local, LOBE_SCALE * np.log1p(slopes)]
+        if symmetric:
+            parts += [half, a * o, (a[..., :1] + a[..., 1:2]) * (o[..., :1] + o[..., 1:2])]
+        else:
+            parts += [a, o]
+        parts.append(LOBE_SCALE * np.log1p(slopes))
     return np.concatenate(parts, -1)
 
 
 def evaluate(latent: Array, wi: Array, wo: Array, tensors: Mapping[str, Array]) -> Array:
-    """f |cos theta_o| = energy(wi.z) exp(net - 3) wo.z, and 0 below the horizon; (..., 3)."""
-    x = features(latent, wi, wo, tensors["frames"])
+    """f |cos theta_o| = e exp(net - 3) wo.z, and 0 below the horizon; (..., 3).
+
+    e is `energy`(wi.z), or sqrt(energy(wi.z) energy(wo.z)) where the material is reciprocal.
+    """
+    symmetric = is_reciprocal(tensors)
+    x = features(latent, wi, wo, tensors["frames"], symmetric)
     value = np.exp(mlp(x, tensors, "evaluator") - 3) * np.maximum(wo[..., 2:], 0)
-    return value * energy(wi[..., 2], tensors["energy"])
+    scale = energy(wi[..., 2], tensors["energy"])
+    if symmetric:
+        scale = np.sqrt(scale * energy(wo[..., 2], tensors["energy"]))
+    return value * scale
 
 
 def energy(cos_i: Array, table: Array) -> Array:

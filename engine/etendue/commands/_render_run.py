@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from etendue.commands._render_progress import Progress
-from etendue.core.errors import DeviceError
+from etendue.commands._schedule import scheduled, stepwise
+from etendue.core.errors import DeviceError, InputError
 from etendue.render.build import BuiltScene, build
 from etendue.scene.scene import Scene
+from etendue.schedule import Priority, Task
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,39 @@ class Request:
     backend: str
     kernel: str
     quiet: bool
+    trace: Path | None = None
+    metrics: Path | None = None
+    cluster: str | None = None
 
 
 def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, Any], bool]:
     """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
     say: Callable[[str], None] = _ignore if request.quiet else _tell
-    variant, backend = _choose(request.backend, say)
+    wanted = request.backend
+    if request.cluster is not None:
+        if wanted not in ("auto", "drjit"):
+            raise InputError("--cluster", "needs --backend drjit", got=wanted)
+        wanted = "drjit"
+    variant, backend = _choose(wanted, say)
     start = time.perf_counter()
-    built = build(
-        scene,
-        size=request.size,
-        crop=request.crop,
-        camera=request.camera,
-        max_depth=request.max_depth,
-        spp=request.spp,
-        variant=variant,
-    )
-    for note in built.notes:
-        say(f"note: {note}")
-    if backend == "auto":  # no LLVM: plain Python only where Mitsuba cannot help
-        backend = "naive" if built.twins else "mitsuba"
-        say(f"note: rendering with {backend}")
-    middle = time.perf_counter()
-    with Progress("rendering", shown=not request.quiet) as progress:
-        picture = _render(backend, built, request, progress)
+    with scheduled(request.trace, request.metrics) as scheduler:
+        building = Task("build scene", lambda: _build(scene, request, variant, say))
+        (job,) = scheduler.submit(building)
+        built = job.result()
+        if backend == "auto":  # no LLVM: plain Python only where Mitsuba cannot help
+            backend = "naive" if built.twins else "mitsuba"
+            say(f"note: rendering with {backend}")
+        middle = time.perf_counter()
+        with Progress("rendering", shown=not request.quiet) as progress:
+            step = stepwise(progress)  # a step of the task is a pass
+            rendering = Task(
+                "render",
+                lambda: _render(backend, scene, built, request, step),
+                priority=Priority.REFINE,
+                shape=built.size,
+            )
+            (job,) = scheduler.submit(rendering)
+            picture = job.result()
     end = time.perf_counter()
     picture.save(output)
     image = picture.parts["rgb"]
@@ -65,6 +76,7 @@ def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, A
         "seed": request.seed,
         "max_depth": built.max_depth,
         "backend": backend,
+        "cluster": request.cluster,
         "variant": variant,
         "build_s": round(middle - start, 4),
         "render_s": round(end - middle, 4),
@@ -74,6 +86,24 @@ def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, A
         "notes": list(built.notes),
     }
     return figures, picture.interrupted
+
+
+def _options(request: Request) -> dict[str, Any]:
+    """What `build` gets of a request."""
+    return {
+        "size": request.size,
+        "crop": request.crop,
+        "camera": request.camera,
+        "max_depth": request.max_depth,
+        "spp": request.spp,
+    }
+
+
+def _build(scene: Scene, request: Request, variant: str, say: Callable[[str], None]) -> BuiltScene:
+    built = build(scene, variant=variant, **_options(request))
+    for note in built.notes:
+        say(f"note: {note}")
+    return built
 
 
 def _tell(text: str) -> None:
@@ -102,14 +132,27 @@ def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
     return variant, "drjit" if backend == "auto" else backend
 
 
-def _render(backend: str, built: BuiltScene, request: Request, progress: Progress) -> Any:
+def _render(
+    backend: str,
+    scene: Scene,
+    built: BuiltScene,
+    request: Request,
+    progress: Callable[[int, int], None],
+) -> Any:
     options: dict[str, Any] = {
         "spp": built.spp,
         "seed": request.seed,
         "max_depth": built.max_depth,
         "aovs": request.aovs,
-        "progress": progress,
     }
+    if request.cluster is not None:
+        from etendue.commands._render_cluster import render_tiles
+        from etendue.schedule.remote import Cluster
+
+        options["hide_emitters"] = built.hide_emitters
+        with Cluster(request.cluster) as cluster:
+            return render_tiles(cluster, scene, built, _options(request), options, progress)
+    options["progress"] = progress
     if backend == "naive":
         from etendue.render.path.naive import render
 

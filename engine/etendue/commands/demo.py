@@ -63,9 +63,8 @@ def run(
         f"--arch {settings.arch} --resolution {resolution} --steps {steps} --seed {seed}\n"
         f"etendue demo --material {material} --time {minutes} --size {size} --spp {spp}",
     }
-    page = write_report(
-        output, source, artifact, eta, figures, ReportSettings(size=wanted, spp=spp), _say
-    )
+    quick = ReportSettings(size=wanted, spp=spp, views=3, mips=False)
+    page = write_report(output, source, artifact, eta, figures, quick, _say)
     _finish(page, output, time.monotonic() - began, json)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from etendue.cli_support import parse_crop, parse_pair, parse_size, print_json
+from etendue.commands._schedule import ClusterOption, MetricsOption, TraceOption
 from etendue.core.errors import InputError
 
 EXAMPLES = (
@@ -18,6 +19,8 @@ EXAMPLES = (
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
+    "etendue render scene.xml -o out.exr --trace trace.json",
+    "etendue render scene.xml -o out.exr --cluster auto",
 )
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
 KERNELS = ("auto", "coherent", "divergent", "scalar")
@@ -54,6 +57,9 @@ def run(
     kernel: Annotated[
         str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
     ] = "auto",
+    trace: TraceOption = None,
+    metrics: MetricsOption = None,
+    cluster: ClusterOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
@@ -72,9 +78,15 @@ def run(
         scene, parameters=parameters, search=tuple(search or ()), assignments=materials
     )
     request = _render_run.Request(
-        spp, seed, *_window(size, crop), aovs, max_depth, camera, backend, kernel, quiet
-    )
+        spp, seed, *_window(size, crop), aovs, max_depth, camera, backend, kernel, quiet,
+        trace, metrics, cluster,
+    )  # fmt: skip
     figures, interrupted = _render_run.render_to(description, output, request)
+    return _finish(figures, interrupted, json=json, quiet=quiet)
+
+
+def _finish(figures: dict[str, Any], interrupted: bool, *, json: bool, quiet: bool) -> int:
+    """Print the figures; the exit code."""
     if json:
         print_json(figures)
     elif not quiet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class EtendueError(Exception):
     """Reads `<subject>: <problem>; got <x>, expected <y>. <what to do>` and ends the program.
@@ -31,6 +33,15 @@ class EtendueError(Exception):
         if fix:
             text += f". {fix}"
         super().__init__(text)
+
+    def __reduce__(self) -> tuple[Callable[..., EtendueError], tuple[type[EtendueError], str]]:
+        return _again, (type(self), str(self))  # worker processes send errors back
+
+
+def _again(kind: type[EtendueError], text: str) -> EtendueError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, text)
+    return error
 
 
 class InputError(EtendueError):

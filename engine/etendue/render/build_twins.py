@@ -12,6 +12,7 @@ from etendue.bsdf import neural_numpy
 from etendue.bsdf.neural import check_material
 from etendue.bsdf.pyramid import level_offsets
 from etendue.core.errors import DeviceError
+from etendue.formats.material import plain
 from etendue.render.build_state import ParsedState
 
 Array = np.ndarray
@@ -23,7 +24,7 @@ class NeuralTwin:
     def __init__(self, artifact: Artifact) -> None:
         self.tensors = {
             name: tensor.astype(np.float64)
-            for name, tensor in artifact.tensors.items()
+            for name, tensor in plain(artifact.header, artifact.tensors).items()
             if tensor.dtype.kind == "f"
         }
         self.resolution = int(artifact.header["lod"]["resolution"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from etendue.artifact import Artifact, byte_size
 from etendue.core.files import atomic_path
 from etendue.core.image import write_exr, write_png
 from etendue.core.metrics import difference_picture
+from etendue.formats.material import part_bytes, plain
 from etendue.report.views import VIEWS, Comparison, compare_view, time_to_equal_error
 from etendue.scene.material import LayeredMaterial
 
@@ -29,9 +31,10 @@ class ReportSettings:
 
     size: tuple[int, int] = (240, 180)
     spp: int = 256
-    views: int = 3
+    views: int = 5
     equal_error_spp: int = 16
     repeats: int = 3
+    mips: bool = True  # whether chi-squared is also run on every coarser level
 
 
 def write_report(
@@ -73,10 +76,12 @@ def write_report(
         repeats=settings.repeats,
     )
     advance("chi-squared, albedo, polar plots")
-    data = _collect(material, artifact, path, figures, comparisons, speed, reference, neural)
+    data = _collect(
+        material, artifact, path, figures, comparisons, speed, reference, neural, settings
+    )
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
-    page = _render(folder, data, _plots(material, artifact, reference, neural))
+    page = _render(folder, data, _plots(material, artifact, reference, neural, data))
     with atomic_path(folder / "report.html") as temporary:
         temporary.write_text(page)
     return folder / "report.html"
@@ -91,11 +96,16 @@ def _collect(
     speed: dict[str, float],
     reference: Any,
     neural: Any,
+    settings: ReportSettings,
 ) -> dict[str, Any]:
     """Every figure of the page as plain JSON values."""
     from etendue.bake import checks
+    from etendue.bake.quality import worst_texels
+    from etendue.bake.variance import sampler_variance
+    from etendue.bsdf.layered import Layered
 
-    tensors = dict(artifact.tensors)
+    tensors = plain(artifact.header, artifact.tensors)
+    latent_bytes = part_bytes(artifact.tensors)["latents"]
     texture = material.texture.data
     return {
         "name": material.name,
@@ -106,14 +116,18 @@ def _collect(
         ),
         "speed": speed,
         "chi_squared": checks.chi_squared_table(neural, POLAR_UV),
+        "chi_squared_mips": checks.chi_squared_mips(neural, POLAR_UV) if settings.mips else [],
         "chi_squared_reference": checks.chi_squared_table(reference, POLAR_UV),
-        "albedo": checks.albedo_check(neural, tensors),
-        "reciprocity_error": checks.reciprocity_error(tensors),
+        "albedo": checks.albedo_check(neural, len(tensors["latents"])),
+        "reciprocity": checks.reciprocity(tensors),
+        "sampler": dataclasses.asdict(sampler_variance(tensors)),
+        "outliers": artifact.header["quality"].get("outliers"),
+        "worst_texels": worst_texels(artifact, Layered(material, walks=64)),
         "sizes": {
             "artifact_bytes": path.stat().st_size,
             "tensor_bytes": byte_size(artifact),
-            "latent_bytes": int(tensors["latents"].nbytes),
-            "network_bytes": byte_size(artifact) - int(tensors["latents"].nbytes),
+            "latent_bytes": latent_bytes,
+            "network_bytes": byte_size(artifact) - latent_bytes,
             "parameter_texture_bytes": int(texture.nbytes),
         },
         "layers": [layer.name or layer.kind.name.lower() for layer in material.layers],
@@ -133,7 +147,7 @@ def _write_pictures(folder: Path, number: int, c: Comparison) -> None:
 
 
 def _plots(
-    material: LayeredMaterial, artifact: Artifact, reference: Any, neural: Any
+    material: LayeredMaterial, artifact: Artifact, reference: Any, neural: Any, data: dict[str, Any]
 ) -> dict[str, bytes]:
     from etendue.bake import checks
     from etendue.bsdf.layered import Layered
@@ -151,6 +165,7 @@ def _plots(
     return {
         "polar": plots.polar(curves, title),
         "training": plots.training(artifact.header["quality"]["history"]),
+        "energy": plots.energy(data["albedo"], data["reciprocity"]),
     }
 
 

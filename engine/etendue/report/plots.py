@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,5 +58,23 @@ def training(history: Sequence[Sequence[float]]) -> bytes:
     axis.set_xlabel("step")
     axis.set_ylabel("loss")
     axis.grid(alpha=0.3)
+    figure.tight_layout()
+    return _png(figure)
+
+
+def energy(albedo: Mapping[str, Any], reciprocity: Mapping[str, Any]) -> bytes:
+    """Directional albedo over cos theta_i beside the reciprocity error over its difference."""
+    plt = _pyplot()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 2.6))
+    for name, color in (("largest", COLORS[0]), ("mean", COLORS[2])):
+        left.plot(albedo["cosines"], albedo[f"{name}_by_cosine"], color=color, label=name)
+    left.axhline(1, color="0.6", lw=0.8)
+    left.set(xlabel="cos θi", ylabel="directional albedo", ylim=(0, 1.1))
+    left.legend(fontsize=8)
+    curve = reciprocity["by_difference_of_cosines"]
+    right.bar(np.arange(len(curve)) * 0.15 + 0.075, curve, 0.13, color=COLORS[1])
+    right.set(xlabel="|cos θi – cos θo|", ylabel="reciprocity error")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
     figure.tight_layout()
     return _png(figure)

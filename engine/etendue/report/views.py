@@ -41,6 +41,18 @@ VIEWS = (
         {"turn": "140"},
     ),
     View("sphere under a softbox", "sphere.xml", ("Sphere",)),
+    View(
+        "showcase, lights turned by 60 degrees",
+        "showcase/showcase.xml",
+        ("Ball", "Ring", "Swatch"),
+        {"turn": "60"},
+    ),
+    View(
+        "showcase, lights turned by 250 degrees",
+        "showcase/showcase.xml",
+        ("Ball", "Ring", "Swatch"),
+        {"turn": "250"},
+    ),
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from etendue.core.ztest import z_test
 
 MATERIALS = Path(__file__).parents[3] / "assets" / "materials"
-NAMES = ("car_paint", "glazed_ceramic", "lacquered_brushed_metal", "varnished_wood")
+NAMES = ("car_paint", "glazed_ceramic", "lacquered_brushed_metal", "pearl_candy", "varnished_wood")
 
 
 @pytest.fixture(autouse=True)

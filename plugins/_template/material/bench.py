@@ -1,0 +1,17 @@
+"""What `etendue plugins bench template_name` times; labels begin with the name of a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from etendue.plugins import slots
+from etendue.plugins.template_name import model
+
+
+def cases() -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
+    """Label, function and its named inputs; ratios are taken to the first case."""
+    inputs = slots.example("material", {"n": 100_000}, 0)
+    material = model.build(0)
+    yield "reference: eval", material.eval, {"wi": inputs["wi"], "wo": inputs["wo"]}
+    yield "reference: sample", material.sample, {k: inputs[k] for k in ("wi", "u1", "u2")}

@@ -1,0 +1,204 @@
+"""Bakes materials and measures them against their layered reference, for docs/numbers.md.
+
+    python tools/bench.py bake assets/materials/*.mtlx --time 10 --write
+    python tools/bench.py bake car_paint.mtlx --steps 3000 --seeds 8
+    python tools/bench.py bake car_paint.mtlx --steps 3000 --variant plain --variant one:instances=1
+
+One row per material, variant and seed is kept in a JSON file, so that an interrupted run goes on
+where it stopped. A variant changes fields of `bake.settings.BakeSettings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+PLAIN = "plain"
+
+
+def parse_variant(text: str) -> tuple[str, dict[str, Any]]:
+    """`label:field=value,field=value`, or a label alone."""
+    from etendue.bake.settings import BakeSettings
+
+    label, _, rest = text.partition(":")
+    types = {f.name: type(f.default) for f in dataclasses.fields(BakeSettings)}
+    changes: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        name, _, value = part.partition("=")
+        if name not in types:
+            raise SystemExit(f"--variant: unknown field; got {name}, expected {', '.join(types)}")
+        kind = types[name]
+        changes[name] = value == "true" if kind is bool else kind(value)
+    return label, changes
+
+
+def measure(path: Path, settings: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Bake one material and compare it in every held-out view."""
+    from etendue.bake import checks
+    from etendue.bake.material import bake, checkpoint_path, plan_steps
+    from etendue.bake.quality import heldout_error
+    from etendue.bake.variance import sampler_variance
+    from etendue.bsdf.layered import Layered
+    from etendue.bsdf.neural import NeuralBSDF
+    from etendue.report.views import VIEWS, compare_view
+    from etendue.scene.materialx import load_material
+
+    material = load_material(path, None, settings.resolution)
+    if arguments.steps is None:
+        steps = plan_steps(material, settings, arguments.time)
+        settings = dataclasses.replace(settings, steps=steps)
+    folder = arguments.json.parent / "artifacts"
+    out = folder / f"{path.stem}-{settings.arch}.eta"
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint_path(out).unlink(missing_ok=True)
+    began, busy = time.monotonic(), time.process_time()
+    artifact = bake(material, settings, out)
+    seconds, busy = time.monotonic() - began, time.process_time() - busy
+    neural, reference = NeuralBSDF(artifact, out), Layered(material)
+    width, _, height = arguments.size.partition("x")
+    size = (int(width), int(height))
+    views = [
+        compare_view(view, out, reference, neural, size=size, spp=arguments.spp).figures
+        for view in VIEWS[: arguments.views]
+    ]
+    albedo = checks.albedo_check(neural, len(artifact.tensors["latents"]))
+    table = checks.chi_squared_table(neural, (0.37, 0.61))
+    return {
+        "steps": settings.steps,
+        "seconds": round(seconds, 1),
+        "processor_s": round(busy, 1),
+        "flip": [v["flip"] for v in views],
+        "flip_on_material": [v["flip_on_material"] for v in views],
+        "heldout": heldout_error(artifact, Layered(material, walks=64)),
+        "albedo": albedo["largest"],
+        "outliers": artifact.header["quality"]["outliers"],
+        "reciprocity": checks.reciprocity(dict(artifact.tensors))["mean"],
+        "chi_squared": sum(row["passed"] for row in table) / len(table),
+        "sampler": dataclasses.asdict(sampler_variance(artifact.tensors)),
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def mean_flip(rows: list[dict[str, Any]]) -> float:
+    """Mean over the views of all rows."""
+    return float(np.mean([np.mean(row["flip"]) for row in rows]))
+
+
+def report(rows: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> str:
+    """The section of docs/numbers.md."""
+    from bench_common import machine
+
+    m = machine()
+    first = next(iter(rows.values()))
+    lines = [
+        "## Bakes",
+        "",
+        f"`tools/bench.py bake`, {arguments.resolution}² texels; LDR-FLIP of {arguments.size} "
+        f"pixels at {arguments.spp} samples per pixel against the layered reference at as many, "
+        f"over {len(first['flip'])} held-out views, noise of both included.",
+        f"{m['cpu']}, {m['threads']} threads; the load average at the end of each bake is in the "
+        "last column (the bake itself is about 1.5). Sampler: variance of cosine sampling and of "
+        "the best single GGX lobe over that of the learned one.",
+        "",
+        "| material | variant | seed | steps | seconds | FLIP | on material | level 0 error | "
+        "worst mip | albedo | reciprocity | χ² | cosine | GGX | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for key, row in rows.items():
+        material, variant, seed = key.split("|")
+        errors = [level["relative"] for level in row["heldout"]]
+        sampler = row["sampler"]
+        lines.append(
+            f"| {material} | {variant} | {seed} | {row['steps']} | {row['seconds']:.0f} | "
+            f"{np.mean(row['flip']):.4f} | {np.mean(row['flip_on_material']):.4f} | "
+            f"{errors[0]:.3f} | {max(errors):.3f} | {row['albedo']:.3f} | "
+            f"{100 * row['reciprocity']:.1f} % | {row['chi_squared']:.0%} | "
+            f"{sampler['cosine'] / sampler['learned']:.0f} | "
+            f"{sampler['ggx'] / sampler['learned']:.1f} | {row['load_average']} |"
+        )
+    lines += ["", *_summary(rows)]
+    return "\n".join(lines)
+
+
+def _summary(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Means per variant, and the worst seed over the median."""
+    lines = []
+    for variant in dict.fromkeys(key.split("|")[1] for key in rows):
+        mine = {k: r for k, r in rows.items() if k.split("|")[1] == variant}
+        text = f"{variant}: mean FLIP {mean_flip(list(mine.values())):.4f}"
+        spread = []
+        for material in dict.fromkeys(key.split("|")[0] for key in mine):
+            flips = [np.mean(r["flip"]) for k, r in mine.items() if k.startswith(f"{material}|")]
+            if len(flips) > 2:
+                spread.append(f"{material} {max(flips) / np.median(flips):.3f} ({len(flips)})")
+        if spread:
+            text += "; worst seed / median: " + ", ".join(spread)
+        lines.append(f"* {text}.")
+    return lines
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options."""
+    p = argparse.ArgumentParser(prog="bench.py bake", description=(__doc__ or "").splitlines()[0])
+    p.add_argument("material", nargs="+", type=Path, help="MaterialX documents")
+    p.add_argument("--arch", default="2x32")
+    p.add_argument("--resolution", type=int, default=512)
+    length = p.add_mutually_exclusive_group()
+    length.add_argument("--time", type=float, default=10.0, help="minutes per bake")
+    length.add_argument("--steps", type=int)
+    p.add_argument("--seeds", type=int, default=1)
+    p.add_argument("--variant", action="append", help="label:field=value,...")
+    p.add_argument("--views", type=int, default=5)
+    p.add_argument("--size", default="240x180")
+    p.add_argument("--spp", type=int, default=256)
+    p.add_argument("--section", default="bake", help="section of docs/numbers.md")
+    p.add_argument("--json", type=Path, default=ROOT / "out" / "bench" / "bake.json")
+    p.add_argument("--write", action="store_true", help="update docs/numbers.md")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Command line."""
+    from bench_common import write_section
+
+    arguments = parser().parse_args(argv)
+    from etendue.bake.settings import BakeSettings
+    from etendue.core.files import atomic_path
+    from etendue.device.drjit import activate
+
+    activate()
+    rows: dict[str, dict[str, Any]] = {}
+    if arguments.json.is_file():
+        rows = json.loads(arguments.json.read_text())
+    wanted = []
+    for path in arguments.material:
+        for text in arguments.variant or [PLAIN]:
+            label, changes = parse_variant(text)
+            for seed in range(arguments.seeds):
+                settings = BakeSettings(
+                    arch=arguments.arch, resolution=arguments.resolution, seed=seed
+                )
+                if arguments.steps is not None:
+                    settings = dataclasses.replace(settings, steps=arguments.steps)
+                settings = dataclasses.replace(settings, **changes)
+                wanted.append((f"{path.stem}|{label} {settings.arch}|{seed}", path, settings))
+    for key, path, settings in wanted:
+        if key not in rows:
+            rows[key] = measure(path, settings, arguments)
+            with atomic_path(arguments.json) as temporary:
+                temporary.write_text(json.dumps(rows, indent=1))
+        print(f"{key}: FLIP {np.mean(rows[key]['flip']):.4f}", file=sys.stderr, flush=True)
+    text = report({key: rows[key] for key, _, _ in wanted}, arguments)
+    print(text)
+    if arguments.write:
+        write_section(arguments.section, text)
+    return 0
