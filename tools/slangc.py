@@ -44,9 +44,9 @@ SIGNS = (
     "OpTraceRayKHR",
     "__builtin_MatVecMulAdd",
     "RayQuery<",
-    "TraceRay<",
+    "TraceRay(",
     "dx::linalg::Matrix<",
-    "optixCoopVecMatMul",
+    "slangOptixCoopVecMatMul",  # the wrapper of optixCoopVecMatMul
     "optixTrace",
     "Slang_CUDA_WMMA",
     "simdgroup_multiply_accumulate",

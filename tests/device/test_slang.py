@@ -81,7 +81,7 @@ def test_an_edit_is_seen_and_a_broken_one_keeps_the_old_kernel(
     file = folder / "answer.slang"
     source = """
         RWStructuredBuffer<int> g_out;
-        [shader("compute")] [numthreads(1, 1, 1)] void main() { g_out[0] = ANSWER; }
+        [shader("compute")] [numthreads(1, 1, 1)] void answer() { g_out[0] = ANSWER; }
     """
     clock = [10**9]
 
@@ -96,7 +96,7 @@ def test_an_edit_is_seen_and_a_broken_one_keeps_the_old_kernel(
     told: list[str] = []
 
     def build(fresh: bool) -> Any:
-        program = load(device, "answer", ["main"], fresh=fresh)
+        program = load(device, "answer", ["answer"], fresh=fresh)
         return device.raw.create_compute_kernel(program)
 
     kernel = slang.Reloading(build, told.append)
@@ -114,6 +114,6 @@ def test_an_edit_is_seen_and_a_broken_one_keeps_the_old_kernel(
     write(source.replace("ANSWER", "missing"))
     assert answer() == 2
     assert answer() == 2 and len(told) == 1  # said once for each edit
-    assert "answer.slang:3: " in told[0] and "missing" in told[0]
+    assert "answer.slang:3: undefined identifier" in told[0]
     write(source.replace("ANSWER", "3"))
     assert answer() == 3 and len(told) == 1

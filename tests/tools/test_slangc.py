@@ -22,7 +22,7 @@ TABLE = {
     ("neural/decode", "scalar", "wgsl"): (),
     ("neural/decode", "coopvec", "spirv"): ("OpCooperativeVectorMatrixMulAddNV",),
     ("neural/decode", "coopvec", "hlsl"): ("__builtin_MatVecMulAdd",),
-    ("neural/decode", "coopvec", "optix"): ("optixCoopVecMatMul",),
+    ("neural/decode", "coopvec", "optix"): ("slangOptixCoopVecMatMul",),
     ("neural/decode", "coopvec", "cuda"): (),  # array loops
     ("neural/decode", "coopvec", "wgsl"): NO,
     ("neural/decode", "coopmat", "spirv"): ("OpCooperativeMatrixMulAddKHR",),
@@ -43,7 +43,7 @@ TABLE = {
         "OpRayQueryProceedKHR",
     ),
     ("render/path.rt", "scalar", "spirv"): ("OpTraceRayKHR",),
-    ("render/path.rt", "scalar", "hlsl"): ("TraceRay<",),
+    ("render/path.rt", "scalar", "hlsl"): ("TraceRay(",),
     ("render/path.rt", "scalar", "metal"): NO,
     ("render/path.rt", "coopvec", "spirv"): ("OpCooperativeVectorMatrixMulAddNV", "OpTraceRayKHR"),
 }

@@ -112,7 +112,7 @@ def expected(queries: np.ndarray, made: list[Artifact]) -> np.ndarray:
             torch.from_numpy(latent.copy()),
             torch.from_numpy(wi)[:, None],
             torch.from_numpy(wo)[:, None],
-            params["frames"],
+            params,
         )
         raw = network.mlp(x, params, "evaluator")[:, 0].numpy()
         value = np.exp(raw - 3) * wo[:, 2:] * neural_numpy.energy(wi[:, 2], tensors["energy"])
