@@ -59,11 +59,16 @@ class ParsedState:
         return self.of_type("Scene")[0]
 
     def children(self, parent: int, kind: str) -> list[tuple[str, int]]:
-        """(property name, node) of the children of a node that are of an object type."""
+        """(property name, node) of the children of a node that are of an object type.
+
+        Looking does not count as use: a parameter that no plugin asks for stays an error.
+        """
         wanted, found = getattr(self.mi.ObjectType, kind), []
         props = self.props(parent)
         for key in props.keys():
+            queried = props.was_queried(key)
             value = props[key]
+            props.mark_queried(key, queried)
             if isinstance(value, self.mi.Properties.ResolvedReference):
                 if self.state.nodes[value.index()].type == wanted:
                     found.append((key, value.index()))
