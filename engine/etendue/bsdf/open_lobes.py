@@ -51,7 +51,10 @@ class Interface:
         f, cos_t = fresnel(v, cos_m, up)
         eta = dr.select(up, 1.0 / v.eta, v.eta)
         bent = refract(w, m, cos_m, cos_t, eta)
-        o = dr.select(u.x < _share(v, f), dr.normalize(2.0 * cos_m * m - w), bent)
+        back = u.x < _share(v, f)
+        o = dr.select(back, dr.normalize(2.0 * cos_m * m - w), bent)
+        # lost where the facet sends it to the wrong side
+        o = dr.select((o.z > 0.0) == back, o, mi.Vector3f(0.0))
         return v.to_shading(dr.select(up, flip(o), o))
 
 

@@ -177,26 +177,21 @@ class Transmissive:
         own = _own(layers, stack)
         seen = self._mirrors(layers, stack, wi)
         r, t = weight * seen.reflected, weight * seen.transmitted
-        level = 0.5 * SHARED * (dr.mean(r) + dr.mean(t))
         first, second = seen.reflection, seen.refraction
         if own:
             first, second = own[0].to_shading(first), own[0].to_shading(second)
         up = wi.z > 0.0
         r = dr.select((first.z > 0.0) == up, r, 0.0)
-        t = dr.select((second.z > 0.0) != up, t / dr.square(seen.eta), 0.0)
-        keep = 1.0 - SHARED
-        one = mi.Float(1.0)
+        t = dr.select((second.z > 0.0) != up, t, 0.0)
+        level = 0.5 * SHARED * (dr.mean(r) + dr.mean(t))
+        chances = [
+            dr.select(dr.max(x) > 0.0, (1.0 - SHARED) * dr.mean(x) + level, 0.0) for x in (r, t)
+        ]
+        one, scale = mi.Float(1.0), dr.rcp(dr.square(seen.eta))
         return (
-            Part(keep * dr.mean(weight * seen.reflected) + level, "delta", None, first, r, one),
-            Part(
-                dr.select(
-                    dr.max(seen.transmitted) > 0.0,
-                    keep * dr.mean(weight * seen.transmitted) + level,
-                    0.0,
-                ),
-                "delta", None, second, t, seen.eta,
-            ),
-        )  # fmt: skip
+            Part(chances[0], "delta", None, first, r, one),
+            Part(chances[1], "delta", None, second, t * scale, seen.eta),
+        )
 
     def _density(self, parts: list[Part], p: ShadingPoint, wo: Any, active: Any) -> Any:
         total = mi.Float(0.0)
