@@ -72,6 +72,8 @@ def bake(
         settings, shared = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
+    if material.transmits:
+        return _bake_transmission(material, settings, out, resume, progress, stop)
     identity = {"material": material.source_hash, "settings": settings.record()}
     reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
@@ -118,6 +120,26 @@ def _judge(
     good_enough: Callable[[Artifact], bool],
 ) -> Callable[[train.Fit], bool]:
     return lambda fit: good_enough(export(material, settings, fit, reference, [], final=False))
+
+
+def _bake_transmission(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    out: Path,
+    resume: bool,
+    progress: train.Progress,
+    stop: Callable[[], bool],
+) -> Artifact:
+    """`bake` for materials that transmit, which keep no checkpoint."""
+    from etendue.bake.transmission import bake_transmission
+
+    if resume:
+        raise InputError(
+            material.name, "transmits: its bake cannot be resumed", fix="Bake without --resume"
+        )
+    artifact = bake_transmission(material, settings, progress=progress, stop=stop)
+    write_artifact(out, artifact)
+    return artifact
 
 
 def _saver(

@@ -7,7 +7,7 @@ for what lies below, a lobe around the straight way through, and a little of bot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import drjit as dr
@@ -30,6 +30,15 @@ class Interface:
     """Lobes of one rough interface."""
 
     v: LayerValues
+    back: float | None = None  # chance of reflection, None = in proportion to what returns
+
+    def only(self, through: bool) -> Interface:
+        """Refraction alone, or reflection alone."""
+        return Interface(self.v, 0.0 if through else 1.0)
+
+    def chance(self, f: Any) -> Any:
+        """Chance of reflection at facets of reflectance `f`."""
+        return _share(self.v, f) if self.back is None else mi.Float(self.back)
 
     def pdf(self, wi: Any, wo: Any) -> Any:
         """Density of `sample` at `wo`."""
@@ -39,7 +48,7 @@ class Interface:
         t = refraction(w, o, v.ax, v.ay, dr.select(up, 1.0 / v.eta, v.eta))
         back = o.z > 0.0
         cos_m = dr.clip(dr.select(back, r.cos_m, t.cos_m), 0.0, 1.0)
-        chance = _share(v, fresnel(v, cos_m, up)[0])
+        chance = self.chance(fresnel(v, cos_m, up)[0])
         return dr.select(back, chance * r.pdf, (1.0 - chance) * t.pdf)
 
     def sample(self, wi: Any, u: Any) -> Any:
@@ -51,10 +60,10 @@ class Interface:
         f, cos_t = fresnel(v, cos_m, up)
         eta = dr.select(up, 1.0 / v.eta, v.eta)
         bent = refract(w, m, cos_m, cos_t, eta)
-        back = u.x < _share(v, f)
+        back = u.x < self.chance(f)
         o = dr.select(back, dr.normalize(2.0 * cos_m * m - w), bent)
-        # lost where the facet sends it to the wrong side
-        o = dr.select((o.z > 0.0) == back, o, mi.Vector3f(0.0))
+        # lost where the facet sends it to the wrong side or lets nothing through
+        o = dr.select(((o.z > 0.0) == back) & (back | (cos_t > 0.0)), o, mi.Vector3f(0.0))
         return v.to_shading(dr.select(up, flip(o), o))
 
 
@@ -66,7 +75,7 @@ class Pile:
     eta: Any  # far side over near side
     wide: Any  # alpha of reflections below the facing interface
     through: Any  # alpha of the lobe straight through
-    weights: tuple[Any, Any, Any, Any]  # facing, wide, through, each cosine
+    weights: tuple[Any, ...]  # facing, wide, through, cosine on the near and on the far side
 
     @classmethod
     def of(cls, layers: list[LayerValues], wi: Any) -> Pile:
@@ -94,9 +103,18 @@ class Pile:
         cosine = COSINE + COSINE_FOG * (1.0 - dr.exp(-fog))
         scale = (1.0 - 2.0 * cosine) / dr.maximum(r + t, 1e-6)
         third = t * scale
-        weights = (first * scale, 1.0 - 2.0 * cosine - third - first * scale, third, cosine)
+        second = 1.0 - 2.0 * cosine - third - first * scale
+        weights = (first * scale, second, third, cosine, cosine)
         clip = (ALPHA_MIN, 1.0)
         return cls(facing, seen.eta, dr.clip(wide, *clip), dr.clip(through, *clip), weights)
+
+    def only(self, through: bool) -> Pile:
+        """The lobes of one side."""
+        zero = mi.Float(0.0)
+        a, b, c, near, far = self.weights
+        kept = (zero, zero, c, zero, far) if through else (a, b, zero, near, zero)
+        total = dr.maximum(sum(kept, zero), 1e-6)
+        return replace(self, weights=tuple(x / total for x in kept))
 
     def pdf(self, wi: Any, wo: Any) -> Any:
         """Density of `sample` at `wo`."""
@@ -108,15 +126,16 @@ class Pile:
         straight = reflection_pdf(w, flip(o), self.through, self.through)
         bent = refraction(w, o, self.through, self.through, self.eta).pdf
         through = dr.select(dr.abs(self.eta - 1.0) < THIN, straight, bent)
-        a, b, c, cosine = self.weights
+        a, b, c, near, far = self.weights
         total = dr.select(ok, a * first + b * wide + c * through, 0.0)
+        cosine = dr.select((wo.z > 0.0) == (wi.z > 0.0), near, far)
         return total + cosine * dr.inv_pi * dr.abs(wo.z)
 
     def sample(self, wi: Any, u: Any) -> Any:
         """A direction, which may be lost (density 0)."""
         v, up = self.facing, wi.z < 0.0
         w = _sided(v, wi, up)
-        a, b, c, cosine = self.weights
+        a, b, c, near, _ = self.weights
         first, wide, through = u.x < a, u.x < a + b, u.x < a + b + c
         ax = dr.select(first, v.ax, dr.select(wide, self.wide, self.through))
         ay = dr.select(first, v.ay, dr.select(wide, self.wide, self.through))
@@ -130,7 +149,7 @@ class Pile:
         o = dr.select(wide, mirrored, dr.select(straight, flip(mirrored), bent))
         lobe = v.to_shading(dr.select(up, flip(o), o))
         around = mi.warp.square_to_cosine_hemisphere(mi.Point2f(u.y, u.z))
-        around = dr.select(u.x < a + b + c + cosine, around, flip(around))
+        around = dr.select((u.x < a + b + c + near) != up, around, flip(around))
         return dr.select(through & (w.z > 0.0), lobe, dr.select(through, mi.Vector3f(0.0), around))
 
 

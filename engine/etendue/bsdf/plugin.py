@@ -167,9 +167,14 @@ def load_layered(props: Any) -> InlineBSDF:
 
 def load_neural(props: Any) -> InlineBSDF:
     """`filename` (.eta)."""
+    from ..artifact import read_artifact
     from .neural import NeuralBSDF
+    from .neural_transmission import NeuralTransmission, is_transmission
 
-    return NeuralBSDF.load(resolve(props["filename"]))
+    path = resolve(props["filename"])
+    artifact = read_artifact(path, kind="material")
+    kind = NeuralTransmission if is_transmission(artifact) else NeuralBSDF
+    return kind(artifact, path)
 
 
 def register(mitsuba: ModuleType) -> None:

@@ -163,12 +163,7 @@ class Transmissive:
             parts.append(Part(dr.mean(stacks[i].weight), "rough", lobes))
         for i, stack in self.smooth:
             parts += self._deltas(layers, stack, stacks[i].weight, p.wi)
-        total = mi.Float(1e-12)
-        for part in parts:
-            total += part.probability
-        for part in parts:
-            part.probability = part.probability / total
-        return parts
+        return normalised(parts)
 
     def _deltas(
         self, layers: list[LayerValues], stack: Stack, weight: Any, wi: Any
@@ -266,6 +261,16 @@ ONE_BELOW = 1.0 - 2.0**-24
 def reference(material: LayeredMaterial, walks: int = 1) -> InlineBSDF:
     """The layered reference of any material."""
     return Transmissive(material, walks) if material.transmits else Layered(material, walks)
+
+
+def normalised(parts: list[Part]) -> list[Part]:
+    """The parts with probabilities that sum to one."""
+    total = mi.Float(1e-12)
+    for part in parts:
+        total += part.probability
+    for part in parts:
+        part.probability = part.probability / total
+    return parts
 
 
 def relative_index(layers: list[LayerValues], wi: Any) -> Any:

@@ -1,0 +1,187 @@
+"""Baking materials that transmit: one fit per pair of hemispheres, then tables of their energy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from etendue import __version__
+from etendue.artifact import Artifact
+from etendue.bake import train
+from etendue.bake.settings import BakeSettings
+from etendue.bsdf.hemispheres import HemisphereView, Lobe, lobes_of
+from etendue.bsdf.neural_numpy import ENERGY_KNOTS
+from etendue.bsdf.neural_transmission import (
+    KNOTS,
+    NeuralTransmission,
+    describe_delta,
+    with_scales,
+)
+from etendue.bsdf.transmission import Transmissive
+from etendue.scene.material import Channel, LayeredMaterial
+
+LIMIT = 0.9985  # of reflected and transmitted basic radiance together
+SHARE_MIN = 0.02  # least chance of either way
+RATIO = (0.5, 2.0)  # bounds of the correction per incidence
+SAMPLES = 1 << 15  # per knot and texel of a constant material,
+TEXELS, TEXEL_SAMPLES = 16, 1 << 13  # of a textured one
+
+
+def bake_transmission(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    *,
+    progress: train.Progress = lambda step, total, loss: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Artifact:
+    """Fit every lobe of `material` (settings.steps each) and tie them together."""
+    reference = Transmissive(material, walks=settings.walks)
+    data = material.texture.data if settings.resolution > 1 else None
+    eta = boundary_index(material)
+    delta, tensors = describe_delta(material)
+    tensors = dict(tensors)
+    lobes = lobes_of(reference.two_sided) if reference.continuous else ()
+    total, history = settings.steps * len(lobes), {}
+    for n, lobe in enumerate(lobes):
+        seen = HemisphereView(reference, lobe, eta if lobe.above else 1.0 / eta)
+        done = n * settings.steps
+
+        def advance(step: int, _: int, loss: float, done: int = done) -> None:
+            progress(done + step, total, loss)
+
+        own = dataclasses.replace(settings, seed=settings.seed + n)
+        fit = train.run(
+            own, train.start(own, data), seen, progress=advance, save=lambda fit: None, stop=stop
+        )
+        if fit.features is not None:
+            fit = train.drop_encoder(own, fit)
+        tensors |= _tensors(lobe, fit)
+        history[lobe.name] = round(float(fit.history[-1][1]), 5)
+    header = {
+        "kind": "material",
+        "name": material.name,
+        "arch": {"evaluator": settings.arch, "sampler": settings.sampler},
+        "lod": {"resolution": settings.resolution},
+        "latent": {"channels": 8, "format": "f16"},
+        "transmission": {
+            "two_sided": reference.two_sided,
+            "neural": bool(lobes),
+            "eta": float(eta),
+            "absorption": [float(x) for x in reference.absorption],
+            "delta": delta or None,
+        },
+        "provenance": {
+            "tool": f"etendue {__version__}",
+            "source_sha256": material.source_hash,
+            "settings": settings.record(),
+            "notes": list(material.notes),
+        },
+        "quality": {"loss": history},
+    }
+    artifact = Artifact(header, tensors)
+    return calibrated(artifact, reference, settings.seed) if lobes else artifact
+
+
+def boundary_index(material: LayeredMaterial) -> float:
+    """Index of the inside over the outside, by the stacks' mean; 1 for thin walls."""
+    if material.interior is None:
+        return 1.0
+    found = []
+    for stack in material.stacks:
+        if material.is_open(stack):
+            product = 1.0
+            for k in stack.layers[:-1]:
+                eta = material.layers[k].eta
+                if isinstance(eta, Channel):
+                    eta = float(material.texture.data[..., eta.index].mean())
+                product *= eta
+            found.append(product)
+    return float(np.mean(found))
+
+
+def _tensors(lobe: Lobe, fit: train.Fit) -> dict[str, np.ndarray]:
+    found = {
+        f"{lobe.name}.{name}": value.detach().numpy().astype(np.float32)
+        for name, value in fit.params.items()
+        if not name.startswith("encoder")
+    }
+    found[f"{lobe.name}.latents"] = found[f"{lobe.name}.latents"].astype(np.float16)
+    # incidence is corrected over true cosines instead, see `calibrated`
+    found[f"{lobe.name}.energy"] = np.ones((ENERGY_KNOTS, 3), np.float32)
+    found[f"{lobe.name}.albedo"] = np.zeros((3, 9), np.float32)
+    found[f"{lobe.name}.scale"] = np.ones((KNOTS, 3), np.float32)
+    return found
+
+
+def calibrated(artifact: Artifact, reference: Transmissive, seed: int) -> Artifact:
+    """Tables per incidence: the reference's mean reflectance and transmittance, sum bounded.
+
+    At every knot both are measured on the same random texels; then the fit is scaled to the
+    reference and, with reflection and transmission together, held below `LIMIT` at every knot and
+    its neighbours, for every texel looked at.
+    """
+    tables: dict[str, np.ndarray] = {}
+    two_sided = reference.two_sided
+    eta = float(artifact.header["transmission"]["eta"])
+    for above in (True,) if two_sided else (True, False):
+        side = "above" if above else "below"
+        index = eta if above else 1.0 / eta
+        half = {"share.above": _even(), "share.below": _even()}
+        neural = NeuralTransmission(with_scales(artifact, half))
+        texels = TEXELS if int(artifact.header["lod"]["resolution"]) > 1 else 1
+        truth = measure(reference, index, above, texels, seed)
+        found = measure(neural, index, above, texels, seed + 1)
+        ratios = []
+        for want, got in zip(truth, found, strict=True):  # reflected, transmitted
+            ratio = want.mean(1) / np.maximum(got.mean(1), 1e-6)
+            ratios.append(np.clip(np.where(want.mean(1) > 1e-5, ratio, 1.0), *RATIO))
+        peak = (found[0] * ratios[0][:, None] + found[1] * ratios[1][:, None]).max(1)
+        bound = np.minimum(1.0, LIMIT / np.maximum(peak, 1e-6))
+        padded = np.concatenate([bound[:1], bound, bound[-1:]])
+        bound = np.minimum(np.minimum(padded[:-2], padded[2:]), bound)
+        tables[f"reflect.{side}.scale"] = (ratios[0] * bound).astype(np.float32)
+        tables[f"transmit.{side}.scale"] = (ratios[1] * bound).astype(np.float32)
+        r, t = (x.mean((1, 2)) for x in truth)
+        chance = np.clip(t / np.maximum(r + t, 1e-6), SHARE_MIN, 1.0 - SHARE_MIN)
+        table = np.stack([chance, r + t, np.zeros_like(r)], -1)
+        tables[f"share.{side}"] = table.astype(np.float32)
+    return with_scales(artifact, tables)
+
+
+def _even() -> np.ndarray:
+    return np.tile(np.array([0.5, 1.0, 0.0], np.float32), (KNOTS, 1))
+
+
+def measure(
+    bsdf: Any, eta: float, above: bool, texels: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean reflected and transmitted basic radiance (KNOTS, texels, 3) without delta parts."""
+    import drjit as dr
+    import mitsuba as mi
+
+    from etendue.bsdf.base import ShadingPoint
+
+    each = SAMPLES if texels == 1 else TEXEL_SAMPLES
+    lane = dr.arange(mi.UInt, KNOTS * texels * each)
+    knot, texel = lane // (texels * each), lane // each % texels
+    cosine = dr.maximum(mi.Float(knot) / (KNOTS - 1), 0.01)
+    where = np.random.default_rng(seed // 2).random((texels, 2)).astype(np.float32)
+    uv = mi.Point2f(*(dr.gather(mi.Float, mi.Float(where[:, k].copy()), texel) for k in (0, 1)))
+    start, stream = mi.sample_tea_32(mi.UInt(seed), lane)
+    rng = mi.PCG32(initstate=mi.UInt64(start), initseq=mi.UInt64(stream))
+    angle = dr.two_pi * rng.next_float32()
+    s, c = dr.sincos(angle)
+    sine = dr.safe_sqrt(1.0 - cosine * cosine)
+    wi = mi.Vector3f(sine * c, sine * s, cosine if above else -cosine)
+    u = mi.Point3f(rng.next_float32(), rng.next_float32(), rng.next_float32())
+    drawn = bsdf.sample(ShadingPoint(uv, wi, mi.Float(0.0)), u, rng, mi.Bool(True))
+    back = (drawn.wo.z > 0.0) == above
+    rough = dr.select(drawn.delta, 0.0, drawn.weight)
+    parts = []
+    for value in (dr.select(back, rough, 0.0), dr.select(back, 0.0, rough) * eta**2):
+        rows = value.numpy().T.reshape(KNOTS, texels, each, 3)
+        parts.append(rows.mean(2, dtype=np.float64))
+    return parts[0], parts[1]
