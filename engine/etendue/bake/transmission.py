@@ -12,15 +12,17 @@ from etendue import __version__
 from etendue.artifact import Artifact
 from etendue.bake import train
 from etendue.bake.settings import BakeSettings
-from etendue.bsdf.hemispheres import HemisphereView, Lobe, lobes_of
+from etendue.bsdf.hemispheres import HemisphereView
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS
-from etendue.bsdf.neural_transmission import (
+from etendue.bsdf.neural_transmission import NeuralTransmission
+from etendue.bsdf.transmission import Transmissive
+from etendue.bsdf.transmission_artifact import (
     KNOTS,
-    NeuralTransmission,
+    Lobe,
     describe_delta,
+    lobes_of,
     with_scales,
 )
-from etendue.bsdf.transmission import Transmissive
 from etendue.scene.material import Channel, LayeredMaterial
 
 LIMIT = 0.9985  # of reflected and transmitted basic radiance together

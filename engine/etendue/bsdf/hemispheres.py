@@ -26,28 +26,10 @@ import mitsuba as mi
 
 from .base import BSDFSample, ShadingPoint
 from .transmission import Transmissive, normalised
+from .transmission_artifact import Lobe
 
 EDGE = 0.999  # the chart's rim, as a part of the sine of the critical angle
 FALL = 8.0  # decay of the continuation beyond the rim
-
-
-@dataclass(frozen=True)
-class Lobe:
-    """One pair of hemispheres."""
-
-    above: bool  # seen from outside
-    through: bool  # transmission
-
-    @property
-    def name(self) -> str:
-        """Prefix of its tensors."""
-        return f"{'transmit' if self.through else 'reflect'}.{'above' if self.above else 'below'}"
-
-
-def lobes_of(two_sided: bool) -> tuple[Lobe, ...]:
-    """The lobes that a renderer asks for: a thin wall is always seen from above."""
-    sides = (True,) if two_sided else (True, False)
-    return tuple(Lobe(above, through) for above in sides for through in (False, True))
 
 
 def scaled_up(w: Any, factor: Any) -> Any:

@@ -169,7 +169,8 @@ def load_neural(props: Any) -> InlineBSDF:
     """`filename` (.eta)."""
     from ..artifact import read_artifact
     from .neural import NeuralBSDF
-    from .neural_transmission import NeuralTransmission, is_transmission
+    from .neural_transmission import NeuralTransmission
+    from .transmission_artifact import is_transmission
 
     path = resolve(props["filename"])
     artifact = read_artifact(path, kind="material")
