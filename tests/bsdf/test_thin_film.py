@@ -68,4 +68,7 @@ def test_limits(mi: Any) -> None:
         assert (film <= 1).all()
         assert (film[:, bare == 1.0] == 1.0).all()
         assert film[:, 0] == pytest.approx(1.0, abs=0.02)  # grazing
-    assert np.ptp(film_reflectance(cosine, mi.Float(1.33), mi.Float(1.0), mi.Float(400.0)).numpy()) > 0.5
+    assert (
+        np.ptp(film_reflectance(cosine, mi.Float(1.33), mi.Float(1.0), mi.Float(400.0)).numpy())
+        > 0.5
+    )

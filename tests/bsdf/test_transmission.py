@@ -73,7 +73,9 @@ def basic(material: LayeredMaterial, wi: np.ndarray, wo: np.ndarray, f: np.ndarr
 
 
 @pytest.mark.parametrize("name", MATERIALS)
-def test_equals_forward_walk(name: str, walk_forward: Callable, probe: Any, polar: Callable) -> None:
+def test_equals_forward_walk(
+    name: str, walk_forward: Callable, probe: Any, polar: Callable
+) -> None:
     """f cos over 96 bins of the sphere equals where photons go, on both sides."""
     material = MATERIALS[name]
     bsdf = Transmissive(material)
@@ -231,7 +233,9 @@ def test_smooth_pane_is_mitsubas(probe: Any, polar: Callable) -> None:
         both = mirrors(layers[:2], p.wi)
         assert both.reflected[0][0] == pytest.approx(2 * once / (1 + once), rel=1e-4)
         assert both.eta[0] == pytest.approx(1.0)
-        np.testing.assert_allclose(np.array(both.refraction).ravel(), -np.array(p.wi).ravel(), atol=1e-5)
+        np.testing.assert_allclose(
+            np.array(both.refraction).ravel(), -np.array(p.wi).ravel(), atol=1e-5
+        )
 
 
 def test_mixture_of_opaque_and_open(probe: Any, polar: Callable) -> None:
@@ -256,7 +260,7 @@ def test_mixture_of_opaque_and_open(probe: Any, polar: Callable) -> None:
 
 
 def test_textured_film(mi: Any, probe: Any) -> None:
-    """The bubble's colour follows the texture of its thickness; opaque materials stay as they are."""
+    """The bubble's film follows its texture; opaque materials keep their own class."""
     from etendue.bsdf.layered import Layered
     from etendue.scene.materialx import load_material
 

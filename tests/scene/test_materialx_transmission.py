@@ -90,7 +90,9 @@ def test_gltf_volume(documents: Any) -> None:
         )
     )  # fmt: skip
     assert np.exp(-2 * np.array(material.interior.absorption)) == pytest.approx((0.5, 0.25, 1.0))
-    thin = documents.load(documents.shader("gltf_pbr", metallic="float: 0", transmission="float: 1"))
+    thin = documents.load(
+        documents.shader("gltf_pbr", metallic="float: 0", transmission="float: 1")
+    )
     assert thin.interior is None
 
 

@@ -12,7 +12,7 @@ from ..core.errors import InputError
 from ..scene.material import Layer, LayeredMaterial, LayerKind, Scalar, Stack
 from .dielectric import DELTA_ETA
 from .fresnel import fresnel_dielectric
-from .layered_params import LayerValues, ParameterFetch, StackValues, layer_values
+from .layered_params import LayerValues, ParameterFetch, StackValues
 from .thin_film import film_reflectance
 
 FILM_MAX = 5000.0  # nanometres

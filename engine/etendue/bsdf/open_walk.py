@@ -99,9 +99,7 @@ def connect(v: LayerValues, d: Any, wo: Any, top: Any, bottom: Any) -> Any:
     r, t = reflection(w, o, v.ax, v.ay), refraction(w, o, v.ax, v.ay, eta)
     cos_m = dr.select(back, r.cos_m, t.cos_m)
     f, _ = fresnel(v, dr.clip(cos_m, 0.0, 1.0), up)
-    value = dr.select(
-        back, v.reflect_tint * (f * r.value), v.transmit_tint * ((1.0 - f) * t.value)
-    )
+    value = dr.select(back, v.reflect_tint * (f * r.value), v.transmit_tint * ((1.0 - f) * t.value))
     return dr.select(leaves & (wo.z != 0.0), value, 0.0)
 
 
@@ -149,10 +147,10 @@ def _scatter(v: LayerValues, ray: OpenRay, here: Any, last: int, rng: Any) -> No
     o = dr.select(back, mirrored, bent)
     factor = dr.select(
         back,
-        v.reflect_tint * f * (reflection_weight(w, mirrored, v.ax, v.ay) / dr.maximum(chance, 1e-6)),
-        v.transmit_tint
-        * (1.0 - f)
-        * (masking(bent, v.ax, v.ay) / dr.maximum(1.0 - chance, 1e-6)),
+        v.reflect_tint
+        * f
+        * (reflection_weight(w, mirrored, v.ax, v.ay) / dr.maximum(chance, 1e-6)),
+        v.transmit_tint * (1.0 - f) * (masking(bent, v.ax, v.ay) / dr.maximum(1.0 - chance, 1e-6)),
     )
     d = v.to_shading(dr.select(up, flip(o), o))
     goes_up = up ^ back

@@ -48,7 +48,10 @@ def film_reflectance(cos_i: Any, eta_film: Any, eta: Any, thickness: Any) -> Any
     inside = sin2 < eta_film * eta_film
     cos_f = dr.safe_sqrt(1.0 - sin2 / (eta_film * eta_film))
     one = mi.Float(1.0)
-    upper, lower = _amplitudes(one, cos_i, eta_film, cos_f), _amplitudes(eta_film, cos_f, eta, cos_t)
+    upper, lower = (
+        _amplitudes(one, cos_i, eta_film, cos_f),
+        _amplitudes(eta_film, cos_f, eta, cos_t),
+    )
     terms = []
     for a, b in zip(upper, lower, strict=True):
         a2, b2 = a * a, b * b

@@ -221,7 +221,10 @@ class Transmissive:
                     found = part.lobes.sample(p.wi, v)
                 else:
                     found = self.opaque._draw(  # type: ignore[union-attr]
-                        self.opaque._mixture(_above(p), active), _above(p), v, active  # type: ignore[union-attr]
+                        self.opaque._mixture(_above(p), active),
+                        _above(p),
+                        v,
+                        active,  # type: ignore[union-attr]
                     )[0]
                 eta = dr.select(here, 1.0, eta)
             wo = dr.select(here, found, wo)

@@ -100,9 +100,7 @@ class TransmissionTwin:
         weight = self.eval(uv, wi, wo, footprint, rng) / pdf
         return tn.Draw(wo, pdf, weight, False, eta if through else 1.0)
 
-    def sample(
-        self, uv: Array, wi: Array, u: Array, footprint: float
-    ) -> tuple[Array, float]:
+    def sample(self, uv: Array, wi: Array, u: Array, footprint: float) -> tuple[Array, float]:
         """`draw` for callers that know no deltas: those count as failed."""
         found = self.draw(uv, wi, u, footprint, np.random.default_rng(0))
         return found.wo, 0.0 if found.delta else found.pdf

@@ -98,8 +98,9 @@ class InlineTable:
         """Absorption coefficient inside each lane's solid (Color3f)."""
         result = mi.Color3f(0.0)
         for index, inline in enumerate(self.materials):
-            if getattr(inline, "transmits", False) and any(inline.absorption):
-                result = dr.select(number == index, mi.Color3f(*inline.absorption), result)
+            inside = getattr(inline, "absorption", (0.0, 0.0, 0.0))
+            if any(inside):
+                result = dr.select(number == index, mi.Color3f(*inside), result)
         return result
 
     def _where(self, number: Any, holds: Callable[[Any], bool]) -> Any:

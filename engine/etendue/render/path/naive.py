@@ -187,7 +187,6 @@ class Surface:
         weight = self.twin.eval(self.uv, self.wi, wo, self.footprint, rng) / pdf
         return wo * [1.0, 1.0, self.side], pdf, weight, False, 1.0
 
-
     def beyond(self, wo: np.ndarray, absorption: np.ndarray) -> np.ndarray:
         """Absorption along `wo`: changed where the boundary of a solid is crossed."""
         if not bounds_solid(self.twin) or wo[2] * float(self.si.wi.z) >= 0.0:

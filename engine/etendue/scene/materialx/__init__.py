@@ -39,8 +39,8 @@ def load_material(
             terms = surface_mixture(evaluator, source.material)
             terms, interior = finished(terms, evaluator.notes)
             digest = _digest((*source.files, *evaluator.images.files))
-            name = source.material.getName()
-            return packed(name, terms, resolution, evaluator.notes, digest, interior)
+            called = source.material.getName()
+            return packed(called, terms, resolution, evaluator.notes, digest, interior)
     except RecursionError as error:
         raise InputError(
             source.path, "its node graph is nested too deeply or calls itself"

@@ -51,9 +51,7 @@ def _through(p: Inputs, interface: Lobe) -> Mixture:
     """KHR_materials_{transmission, volume, iridescence}; without thickness a thin wall."""
     if not (p["transmission"] > 0.0).any():
         return ()
-    top = filmed(
-        interface, p.unit("iridescence"), p["iridescence_thickness"], p["iridescence_ior"]
-    )
+    top = filmed(interface, p.unit("iridescence"), p["iridescence_thickness"], p["iridescence_ior"])
     if not (p["thickness"] > 0.0).any():
         return body(top, True, p.unit("base_color"), constant(0.0))
     absorption = absorption_at(p.unit("attenuation_color"), p["attenuation_distance"])

@@ -54,9 +54,7 @@ def filmed(interface: Lobe, weight: Array, thickness: Array, eta: Array) -> Mixt
     return mixed((Term(lobes=(film,)),), bare, weight)
 
 
-def body(
-    interface: Mixture, thin: bool, color: Array, depth: Array
-) -> Mixture:
+def body(interface: Mixture, thin: bool, color: Array, depth: Array) -> Mixture:
     """`interface` over the inside of glass that is `color` at `depth` (0: tinted at the surface).
 
     A thin wall has `color` for light that passes straight through, whatever the depth.
@@ -69,9 +67,7 @@ def body(
 
 
 def _changed(terms: Mixture, values: dict[str, Array]) -> Mixture:
-    return tuple(
-        replace(t, lobes=(*t.lobes[:-1], t.lobes[-1].changed(**values))) for t in terms
-    )
+    return tuple(replace(t, lobes=(*t.lobes[:-1], t.lobes[-1].changed(**values))) for t in terms)
 
 
 def finished(terms: Mixture, notes: dict[str, None]) -> tuple[Mixture, Interior | None]:
@@ -108,9 +104,8 @@ def _second_face(above: list[Lobe]) -> list[Lobe]:
 
 def _mirrors(lobes: list[Lobe], notes: dict[str, None]) -> list[Lobe]:
     """All of the lobes marked smooth where all of them are, in one frame."""
-    first = lobes[0].values["normal"] if lobes else None
     for lobe in lobes:
-        v = lobe.values
+        v, first = lobe.values, lobes[0].values["normal"]
         fine = bool((v["alpha"] < SMOOTH_ALPHA).all())
         if not fine and (np.abs(v["eta"] - 1.0) < MATCHED).all():
             fine = True
