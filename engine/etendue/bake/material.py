@@ -224,7 +224,15 @@ def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
 def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float) -> int:
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
-    reference = Layered(material, walks=settings.walks)
+    reference: InlineBSDF | None = None
+    if material.transmits:
+        from etendue.bake.transmission import first_lobe
+
+        reference = first_lobe(material, settings.walks)
+        if reference is None:  # nothing to train
+            return 1
+    else:
+        reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     began = time.monotonic()
     pool = settings.pool * settings.reuse

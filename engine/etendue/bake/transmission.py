@@ -11,6 +11,7 @@ import numpy as np
 from etendue import __version__
 from etendue.artifact import Artifact
 from etendue.bake import train
+from etendue.bake.quality import HELDOUT_SEED
 from etendue.bake.settings import BakeSettings
 from etendue.bsdf.hemispheres import HemisphereView
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS
@@ -39,29 +40,31 @@ def bake_transmission(
     progress: train.Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Artifact:
-    """Fit every lobe of `material` (settings.steps each) and tie them together."""
+    """Fit every lobe of `material`, with equal parts of `settings.steps`, and tie them together."""
     reference = Transmissive(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     eta = boundary_index(material)
     delta, tensors = describe_delta(material)
     tensors = dict(tensors)
     lobes = lobes_of(reference.two_sided) if reference.continuous else ()
-    total, history = settings.steps * len(lobes), {}
+    each, history = max(1, settings.steps // max(len(lobes), 1)), {}
     for n, lobe in enumerate(lobes):
         seen = HemisphereView(reference, lobe, eta if lobe.above else 1.0 / eta)
-        done = n * settings.steps
 
-        def advance(step: int, _: int, loss: float, done: int = done) -> None:
-            progress(done + step, total, loss)
+        def advance(step: int, _: int, loss: float, done: int = n * each) -> None:
+            progress(done + step, settings.steps, loss)
 
-        own = dataclasses.replace(settings, seed=settings.seed + n)
+        own = dataclasses.replace(
+            settings, seed=settings.seed + n, steps=each, reciprocal=False, target_flip=0.0
+        )
+        training = train.start(own, data)
         fit = train.run(
-            own, train.start(own, data), seen, progress=advance, save=lambda fit: None, stop=stop
+            own, training, seen, progress=advance, save=lambda training: None, stop=stop
         )
         if fit.features is not None:
             fit = train.drop_encoder(own, fit)
         tensors |= _tensors(lobe, fit)
-        history[lobe.name] = round(float(fit.history[-1][1]), 5)
+        history[lobe.name] = round(fit.smooth, 5)
     header = {
         "kind": "material",
         "name": material.name,
@@ -87,6 +90,45 @@ def bake_transmission(
     return calibrated(artifact, reference, settings.seed) if lobes else artifact
 
 
+def first_lobe(material: LayeredMaterial, walks: int) -> HemisphereView | None:
+    """What a bake learns first, None when all is in the deltas."""
+    reference = Transmissive(material, walks)
+    if not reference.continuous:
+        return None
+    return HemisphereView(reference, Lobe(True, False), boundary_index(material))
+
+
+def heldout_error(
+    artifact: Artifact, material: LayeredMaterial, count: int = 1 << 15
+) -> list[dict[str, Any]]:
+    """Mean relative error and bias of each lobe's f |cos| on directions no training step used.
+
+    Directions are uniform over the two hemispheres.
+    """
+    import drjit as dr
+    import mitsuba as mi
+
+    from etendue.bsdf.base import ShadingPoint
+
+    neural, reference = NeuralTransmission(artifact), Transmissive(material, walks=64)
+    rows = []
+    for chart, _ in neural.lobes:
+        lane = dr.arange(mi.UInt, count)
+        start, stream = mi.sample_tea_32(mi.UInt(HELDOUT_SEED), lane)
+        rng = mi.PCG32(initstate=mi.UInt64(start), initseq=mi.UInt64(stream))
+        uv, wi, wo = (mi.Point2f(rng.next_float32(), rng.next_float32()) for _ in range(3))
+        wi, wo = (mi.warp.square_to_uniform_hemisphere(u) for u in (wi, wo))
+        above = chart.lobe.above
+        wi.z = wi.z if above else -wi.z
+        wo.z = wo.z if above != chart.lobe.through else -wo.z
+        p = ShadingPoint(uv, wi, mi.Float(0.0))
+        y, t = (b.eval(p, wo, rng, mi.Bool(True)).numpy() for b in (neural, reference))
+        scale = max(float(t.sum()), 1e-9)
+        error, bias = float(np.abs(y - t).sum()) / scale, float((y - t).sum()) / scale
+        rows.append({"lobe": chart.lobe.name, "relative": round(error, 4), "bias": round(bias, 4)})
+    return rows
+
+
 def boundary_index(material: LayeredMaterial) -> float:
     """Index of the inside over the outside, by the stacks' mean; 1 for thin walls."""
     if material.interior is None:
@@ -105,7 +147,7 @@ def boundary_index(material: LayeredMaterial) -> float:
 
 
 def _tensors(lobe: Lobe, fit: train.Fit) -> dict[str, np.ndarray]:
-    found = {
+    found: dict[str, np.ndarray] = {
         f"{lobe.name}.{name}": value.detach().numpy().astype(np.float32)
         for name, value in fit.params.items()
         if not name.startswith("encoder")

@@ -220,12 +220,10 @@ class Transmissive:
                 if part.kind == "rough":
                     found = part.lobes.sample(p.wi, v)
                 else:
-                    found = self.opaque._draw(  # type: ignore[union-attr]
-                        self.opaque._mixture(_above(p), active),
-                        _above(p),
-                        v,
-                        active,  # type: ignore[union-attr]
-                    )[0]
+                    assert self.opaque is not None
+                    above = _above(p)
+                    lobes = self.opaque._mixture(above, active)
+                    found = self.opaque._draw(lobes, above, v, active)[0]
                 eta = dr.select(here, 1.0, eta)
             wo = dr.select(here, found, wo)
             delta = dr.select(here, part.kind == "delta", delta)

@@ -111,8 +111,6 @@ def _here(
 ) -> dict[str, Any]:
     """Bake one material in this process; `plan` is minutes, steps, resume, restart."""
     from etendue.bake.material import checkpoint_path
-    from etendue.bake.quality import heldout_error
-    from etendue.bsdf.layered import Layered
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
 
@@ -120,6 +118,9 @@ def _here(
     activate()
     source = load_material(material, name, settings.resolution)
     _tell_notes(source)
+    if source.transmits and (report is not None or settings.target_flip > 0):
+        what = "--report" if report is not None else "--target-flip"
+        raise InputError(what, "does not know materials that transmit", fix="Leave it out")
     settings = _with_steps(source, settings, output, minutes, steps, resume)
     if restart:
         checkpoint_path(output).unlink(missing_ok=True)
@@ -131,7 +132,7 @@ def _here(
         "steps": settings.steps,
         "seconds": round(time.monotonic() - began, 1),
         "seed": settings.seed,
-        "heldout": heldout_error(artifact, Layered(source, walks=64)),
+        "heldout": _heldout(artifact, source),
         "reproduce": _command(material, name, output, settings),
     }
     if report is not None:
@@ -215,6 +216,18 @@ def _judge(source: LayeredMaterial, target: float) -> Any:
     from etendue.report.target import flip_judge
 
     return flip_judge(source, target, lambda flip: typer.echo(f"FLIP {flip:.4f}", err=True))
+
+
+def _heldout(artifact: Any, source: LayeredMaterial) -> list[dict[str, Any]]:
+    """Errors by mip level or, where light passes through, by pair of hemispheres."""
+    if source.transmits:
+        from etendue.bake import transmission
+
+        return transmission.heldout_error(artifact, source)
+    from etendue.bake.quality import heldout_error
+    from etendue.bsdf.layered import Layered
+
+    return heldout_error(artifact, Layered(source, walks=64))
 
 
 def _command(material: Path, name: str | None, output: Path, settings: BakeSettings) -> str:
@@ -308,7 +321,6 @@ def _print(figures: dict[str, Any], json: bool) -> None:
         f"{figures['seconds']} s"
     )
     for row in figures["heldout"]:
-        typer.echo(
-            f"  mip {row['level']}: relative error {row['relative']:.3f}, bias {row['bias']:+.3f}"
-        )
+        where = row["lobe"] if "lobe" in row else f"mip {row['level']}"
+        typer.echo(f"  {where}: relative error {row['relative']:.3f}, bias {row['bias']:+.3f}")
     typer.echo(f"reproduce: {figures['reproduce']}")

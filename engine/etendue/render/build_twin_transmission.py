@@ -122,9 +122,10 @@ class TransmissionTwin:
         if self.delta is None:
             return []
         found = []
+        data = self.delta.texture.data
 
         def texel(x: Any) -> float:
-            return _texel(self.delta.texture.data, uv, x.index) if isinstance(x, Channel) else x
+            return _texel(data, uv, x.index) if isinstance(x, Channel) else x
 
         for stack in self.delta.stacks:
             layers = [self.delta.layers[k] for k in stack.layers[:-1]]
