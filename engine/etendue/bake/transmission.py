@@ -26,10 +26,12 @@ from etendue.bsdf.transmission_artifact import (
 )
 from etendue.scene.material import Channel, LayeredMaterial
 
-LIMIT = 0.9985  # of reflected and transmitted basic radiance together
+LIMIT = 0.999  # of reflected and transmitted basic radiance together, as measured,
+DOUBT = 3.0  # with so many standard errors added
 SHARE_MIN = 0.02  # least chance of either way
 RATIO = (0.5, 2.0)  # bounds of the correction per incidence
-SAMPLES = 1 << 15  # per knot and texel of a constant material,
+SAMPLES = 1 << 15  # per knot and texel of a constant material, in each of `ROUNDS`,
+ROUNDS = 3
 TEXELS, TEXEL_SAMPLES = 16, 1 << 13  # of a textured one
 
 
@@ -163,7 +165,7 @@ def _tensors(lobe: Lobe, fit: train.Fit) -> dict[str, np.ndarray]:
 def calibrated(artifact: Artifact, reference: Transmissive, seed: int) -> Artifact:
     """Tables per incidence: the reference's mean reflectance and transmittance, sum bounded.
 
-    At every knot both are measured on the same random texels; then the fit is scaled to the
+    At every knot both are measured on the same texels; then the fit is scaled to the
     reference and, with reflection and transmission together, held below `LIMIT` at every knot and
     its neighbours, for every texel looked at.
     """
@@ -176,19 +178,20 @@ def calibrated(artifact: Artifact, reference: Transmissive, seed: int) -> Artifa
         half = {"share.above": _even(), "share.below": _even()}
         neural = NeuralTransmission(with_scales(artifact, half))
         texels = TEXELS if int(artifact.header["lod"]["resolution"]) > 1 else 1
-        truth = measure(reference, index, above, texels, seed)
-        found = measure(neural, index, above, texels, seed + 1)
+        truth = measured(reference, index, above, texels, seed)
+        found = measured(neural, index, above, texels, seed + ROUNDS)
         ratios = []
-        for want, got in zip(truth, found, strict=True):  # reflected, transmitted
+        for want, got in zip(truth[:2], found[:2], strict=True):  # reflected, transmitted
             ratio = want.mean(1) / np.maximum(got.mean(1), 1e-6)
             ratios.append(np.clip(np.where(want.mean(1) > 1e-5, ratio, 1.0), *RATIO))
-        peak = (found[0] * ratios[0][:, None] + found[1] * ratios[1][:, None]).max(1)
+        peak = found[0] * ratios[0][:, None] + found[1] * ratios[1][:, None]
+        peak = (peak + DOUBT * found[2] * np.maximum(*ratios)[:, None]).max(1)
         bound = np.minimum(1.0, LIMIT / np.maximum(peak, 1e-6))
         padded = np.concatenate([bound[:1], bound, bound[-1:]])
         bound = np.minimum(np.minimum(padded[:-2], padded[2:]), bound)
         tables[f"reflect.{side}.scale"] = (ratios[0] * bound).astype(np.float32)
         tables[f"transmit.{side}.scale"] = (ratios[1] * bound).astype(np.float32)
-        r, t = (x.mean((1, 2)) for x in truth)
+        r, t = (x.mean((1, 2)) for x in truth[:2])
         chance = np.clip(t / np.maximum(r + t, 1e-6), SHARE_MIN, 1.0 - SHARE_MIN)
         table = np.stack([chance, r + t, np.zeros_like(r)], -1)
         tables[f"share.{side}"] = table.astype(np.float32)
@@ -199,10 +202,22 @@ def _even() -> np.ndarray:
     return np.tile(np.array([0.5, 1.0, 0.0], np.float32), (KNOTS, 1))
 
 
+def measured(
+    bsdf: Any, eta: float, above: bool, texels: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`measure`, averaged over `ROUNDS`."""
+    rounds = [measure(bsdf, eta, above, texels, seed + k) for k in range(ROUNDS)]
+    r, t, e = (np.mean([x[k] for x in rounds], 0) for k in range(3))
+    return r, t, e / np.sqrt(ROUNDS)
+
+
 def measure(
     bsdf: Any, eta: float, above: bool, texels: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean reflected and transmitted basic radiance (KNOTS, texels, 3) without delta parts."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean reflected and transmitted basic radiance (KNOTS, texels, 3) without delta parts.
+
+    The third array is the standard error of their sum.
+    """
     import drjit as dr
     import mitsuba as mi
 
@@ -212,7 +227,7 @@ def measure(
     lane = dr.arange(mi.UInt, KNOTS * texels * each)
     knot, texel = lane // (texels * each), lane // each % texels
     cosine = dr.maximum(mi.Float(knot) / (KNOTS - 1), 0.01)
-    where = np.random.default_rng(seed // 2).random((texels, 2)).astype(np.float32)
+    where = np.random.default_rng(texels).random((texels, 2)).astype(np.float32)
     uv = mi.Point2f(*(dr.gather(mi.Float, mi.Float(where[:, k].copy()), texel) for k in (0, 1)))
     start, stream = mi.sample_tea_32(mi.UInt(seed), lane)
     rng = mi.PCG32(initstate=mi.UInt64(start), initseq=mi.UInt64(stream))
@@ -224,8 +239,6 @@ def measure(
     drawn = bsdf.sample(ShadingPoint(uv, wi, mi.Float(0.0)), u, rng, mi.Bool(True))
     back = (drawn.wo.z > 0.0) == above
     rough = dr.select(drawn.delta, 0.0, drawn.weight)
-    parts = []
-    for value in (dr.select(back, rough, 0.0), dr.select(back, 0.0, rough) * eta**2):
-        rows = value.numpy().T.reshape(KNOTS, texels, each, 3)
-        parts.append(rows.mean(2, dtype=np.float64))
-    return parts[0], parts[1]
+    both = (dr.select(back, rough, 0.0), dr.select(back, 0.0, rough) * eta**2)
+    r, t = (v.numpy().T.reshape(KNOTS, texels, each, 3).astype(np.float64) for v in both)
+    return r.mean(2), t.mean(2), (r + t).std(2) / np.sqrt(each)
