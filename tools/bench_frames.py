@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from etendue.schedule import Frame, Priority, Scheduler, Task
+from etendue.schedule.cost import Costs
 
 ROOT = Path(__file__).resolve().parents[1]
 SPHERE = ROOT / "assets" / "scenes" / "sphere.xml"
@@ -81,6 +82,7 @@ class Bench:
 
     renderer: Renderer
     model: Model
+    costs: Costs = field(default_factory=Costs)  # kept between runs, as the commands keep theirs
     budget_s: float = 0.0
     frames: int = 30
 
@@ -88,12 +90,12 @@ class Bench:
 def scheduled(bench: Bench, *, frames: bool, model: bool) -> Round:
     """Under the scheduler, on one device that has all cores."""
     result, stop = Round(), threading.Event()
-    with Scheduler(("cpu:0",)) as scheduler:
+    with Scheduler(("cpu:0",), costs=bench.costs) as scheduler:
         answers = [0]
 
         def feed() -> None:
             def ask() -> Any:
-                return scheduler.submit(Task("model", bench.model, cost_ms=1e3))[0]
+                return scheduler.submit(Task("model", bench.model))[0]
 
             jobs = [ask() for _ in range(IN_FLIGHT)]
             while not stop.is_set():
@@ -206,8 +208,10 @@ def _pace(
     result.rate = (answers[0] - first) / (time.perf_counter() - begin)
 
 
-def frames(size: tuple[int, int], spp: int, count: int, rounds: int) -> dict[str, Any]:
-    """All five cases in turn."""
+def frames(
+    size: tuple[int, int], spp: int, count: int, rounds: int, *, with_ray: bool = True
+) -> dict[str, Any]:
+    """All cases in turn; `with_ray` adds Ray, whose start a busy machine may not allow."""
     bench = Bench(Renderer(size, spp), Model(1), frames=count)
     with Scheduler(("cpu:0",)) as scheduler:  # compile; then measure what the budget is made of
         alone = _median(scheduler, bench.renderer, 15)
@@ -216,31 +220,33 @@ def frames(size: tuple[int, int], spp: int, count: int, rounds: int) -> dict[str
         )
         request = _median(scheduler, bench.model, 9)
     bench.budget_s = 2 * alone
-    ray = RayWorkers(bench)
-    runs: dict[str, list[Round]] = {name: [] for name in CASES}
+    ray = RayWorkers(bench) if with_ray else None
+    cases = CASES if with_ray else CASES[:-1]
+    runs: dict[str, list[Round]] = {name: [] for name in cases}
     for turn in range(rounds):
         todo: list[Callable[[], Round]] = [
             partial(scheduled, bench, frames=True, model=False),
             partial(scheduled, bench, frames=False, model=True),
             partial(scheduled, bench, frames=True, model=True),
             partial(two_threads, bench),
-            partial(ray, bench),
         ]
-        for name, case in zip(CASES, todo, strict=True):
+        todo += [partial(ray, bench)] if ray is not None else []
+        for name, case in zip(cases, todo, strict=True):
             gc.collect()
             done = case()
             runs[name].append(done)
             p95 = 1e3 * float(np.percentile(done.frames, 95)) if done.frames else 0.0
             print(f"  {turn + 1}/{rounds} {name}: p95 {p95:.0f} ms, {done.rate:.1f}/s",
                   file=sys.stderr)  # fmt: skip
-    ray.cluster.close()
+    if ray is not None:
+        ray.cluster.close()
     return {
         "size": size,
         "spp": spp,
         "budget_ms": 1e3 * bench.budget_s,
         "request_ms": 1e3 * request,
         "rounds": rounds,
-        "rows": [_row(name, runs, bench.budget_s) for name in CASES],
+        "rows": [_row(name, runs, bench.budget_s) for name in cases],
     }
 
 
@@ -261,7 +267,7 @@ def _row(name: str, runs: dict[str, list[Round]], budget_s: float) -> dict[str, 
         row: dict[str, float] = {"rate": own.rate, "model": own.rate / max(free.rate, 1e-9)}
         if own.frames:
             p95, p95_alone = np.percentile(own.frames, 95), np.percentile(base.frames, 95)
-            left = max(1e-9, 1 - float(np.mean(own.frames)) / budget_s)
+            left = max(0.01, 1 - float(np.mean(own.frames)) / budget_s)
             slack = float(p95_alone) * 1.25 + runs["scheduler"][len(rows)].model_p95
             row |= {
                 "p50_ms": 1e3 * float(np.median(own.frames)),

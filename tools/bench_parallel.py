@@ -309,7 +309,7 @@ def measure(rounds: Round) -> dict[str, Any]:
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
     print("link", file=sys.stderr)
-    link = measured_link(50)
+    link = measured_link(300)
     print("layers", file=sys.stderr)
     layers = measured_layers(rounds.passes)
     print("two ranks", file=sys.stderr)

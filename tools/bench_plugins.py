@@ -19,9 +19,10 @@ from etendue.plugins.variants import capabilities
 
 INTRODUCTION = """## Plugins
 
-`tools/bench.py plugins`, which runs `etendue plugins bench NAME` for each; the last column is the
-median over the rounds of the time over that of the first case in the same round. What the cases
-are stands in `plugins/NAME/README.md`."""
+`tools/bench.py plugins`, which runs `etendue plugins bench NAME` for each. The column `/ case` is
+the median over the rounds of the time over that of the first case in the same round; processor time
+is of all threads, and other work on the machine adds little to it. What the cases are stands in
+`plugins/NAME/README.md`."""
 
 
 def main(argv: list[str] | None = None) -> int:

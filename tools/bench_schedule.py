@@ -119,7 +119,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     width, _, height = arguments.size.partition("x")
     size, runs = (int(width), int(height)), arguments.runs
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "frames": lambda: frames(size, arguments.spp, arguments.frames, runs),
+        "frames": lambda: frames(
+            size, arguments.spp, arguments.frames, runs, with_ray=not arguments.no_ray
+        ),
         "overhead": lambda: overhead(10_000, runs),
         "memory": lambda: growth(arguments.tasks),
         "bakes": lambda: bakes(4, arguments.steps, runs),
@@ -139,6 +141,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--size", default="320x180")
     parser.add_argument("--spp", type=int, default=1)
     parser.add_argument("--frames", type=int, default=40, help="per case and round")
+    parser.add_argument("--no-ray", action="store_true", help="frames without the case of Ray")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=1_000_000, help="of the memory figure")
     parser.add_argument("--steps", type=int, default=96, help="of a bake")

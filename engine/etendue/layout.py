@@ -21,6 +21,12 @@ def assets() -> Path:
     return PACKAGE / "assets" if root is None else root / "assets"
 
 
+def shaders() -> Path:
+    """The folder of the Slang shaders."""
+    root = checkout()
+    return PACKAGE / "shaders" if root is None else root / "shaders"
+
+
 def plugins() -> Path:
     """The folder of the plugins that come with étendue."""
     root = checkout()

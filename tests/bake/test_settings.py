@@ -33,6 +33,8 @@ def test_usable_resolutions(resolution: int) -> None:
         ({"resolution": -4}, "--resolution: does not fit; got -4"),
         ({"resolution": 16384}, "--resolution: does not fit; got 16384"),
         ({"steps": 0}, "--steps: is too small; got 0"),
+        ({"latents": "f17"}, "--latents: unknown; got f17, expected f16 | bfp8 | bfp4 | cb4"),
+        ({"weights": "f17"}, "--weights: unknown; got f17, expected f32 | f16 | bfp8"),
         ({"seed": -1}, "--seed: is out of range; got -1"),
         ({"seed": 1 << 32}, "--seed: is out of range; got 4294967296"),
     ],

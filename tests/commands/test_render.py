@@ -59,13 +59,18 @@ def test_crop_and_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_interrupting_keeps_what_is_done(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     def interrupt(self: _render_progress.Progress, done: int, total: int) -> None:
         if done > 0:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(_render_progress.Progress, "__call__", interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a program starts with
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     for backend in ("drjit", "mitsuba"):
         out = tmp_path / f"{backend}.png"
         args = ["render", SPHERE, "-o", str(out), "--size", "8x8", "--spp", "1000000"]

@@ -36,6 +36,16 @@ def test_a_late_frame_is_counted() -> None:
     assert scheduler.trace.frames[2] == 1
 
 
+def test_devices_that_a_frame_does_not_use_are_not_restrained() -> None:
+    clock = ManualClock()
+    scheduler = Scheduler(("null:0", "null:1"), clock=clock)
+    frame = Task("frame", lambda: clock.advance(0.001), "null:0", Priority.FRAME)
+    Frame(10.0, scheduler).run(frame)
+    for device, begins in (("null:1", 0.001), ("null:0", 0.02)):  # the window and its aftermath
+        (job,) = scheduler.submit(Task("long", clock.now, device, cost_ms=50.0))
+        assert job.result() == pytest.approx(begins)
+
+
 def test_a_frame_of_its_own_opens_what_its_tasks_name() -> None:
     small = Task("small", lambda: "small", "null:1")
 

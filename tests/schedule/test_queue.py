@@ -100,6 +100,7 @@ def test_ctrl_c_in_a_task_reaches_the_thread_that_runs_it(scheduler: Scheduler) 
     with pytest.raises(KeyboardInterrupt):
         job.result()
     assert job.state is State.FAILED
+    assert scheduler.queues[NULL].owner is None  # another thread may go on
 
 
 def test_whoever_listens_to_failures_may_fail(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,10 +17,12 @@ from etendue.bake.bound import tame
 from etendue.bake.checkpoint import load_checkpoint
 from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
+from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
+from etendue.formats.material import plain
 from etendue.scene.material import LayeredMaterial
 
 SAVE_EVERY_S = 20.0
@@ -92,6 +94,9 @@ def bake(
     if fit.features is not None:  # so short that the encoder got every step
         fit = train.drop_encoder(settings, fit)
     artifact = export(material, settings, fit, reference, training.history)
+    if (settings.latents, settings.weights) != ("f16", "f32"):
+        latents, weights = settings.latents, settings.weights
+        artifact = requantise(artifact, latents=latents, weights=weights, seed=settings.seed)
     write_artifact(out, artifact)
     checkpoint_path(out).unlink(missing_ok=True)
     return artifact
@@ -101,7 +106,8 @@ def with_decoder(
     settings: BakeSettings, donor: Artifact
 ) -> tuple[BakeSettings, dict[str, np.ndarray]]:
     """Settings of a bake on the networks of `donor`, and these networks."""
-    tensors = {n: v for n, v in donor.tensors.items() if train.is_decoder(n)}
+    decoded = plain(donor.header, donor.tensors, donor.header.get("name", "decoder"))
+    tensors = {n: v for n, v in decoded.items() if train.is_decoder(n)}
     arch = donor.header["arch"]
     changed = dataclasses.replace(
         settings,
@@ -221,9 +227,15 @@ def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
     return rows[:: max(1, len(rows) // count)]
 
 
-def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float) -> int:
+def plan_steps(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    minutes: float,
+    decoder: Artifact | None = None,
+) -> int:
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
+    shared = None if decoder is None else with_decoder(settings, decoder)[1]
     reference: InlineBSDF | None = None
     if material.transmits:
         from etendue.bake.transmission import first_lobe
@@ -239,7 +251,7 @@ def plan_steps(material: LayeredMaterial, settings: BakeSettings, minutes: float
     seconds = []
     for share in (1.0, 0.0) if data is not None else (0.0,):
         trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share, instances=1)
-        training = train.start(trial, data)
+        training = train.start(trial, data, shared)
         marks: list[float] = []
         train.run(
             trial,

@@ -14,6 +14,7 @@ from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, produce
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS, energy, is_reciprocal
+from etendue.formats.material import plain
 
 HELDOUT_SEED = 900_001
 BINS = 8  # of cos theta_i
@@ -78,8 +79,9 @@ def heldout_error(
     """
     resolution = int(artifact.header["lod"]["resolution"])
     batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
-    value = _predict(artifact.tensors, batch, resolution)
-    table, reciprocal = artifact.tensors["energy"], is_reciprocal(artifact.tensors)
+    tensors = plain(artifact.header, artifact.tensors)
+    value = _predict(tensors, batch, resolution)
+    table, reciprocal = tensors["energy"], is_reciprocal(tensors)
     value = value * _scale(table, batch, reciprocal).float()
     rows = []
     for level in batch.level.unique().tolist():
@@ -96,9 +98,9 @@ def worst_texels(
     """Texels of the finest level with the largest relative error over 16 directions each."""
     resolution = int(artifact.header["lod"]["resolution"])
     batch = produce(reference, texels, 16, resolution, HELDOUT_SEED, 1, at_centres=True)
-    reciprocal = is_reciprocal(artifact.tensors)
-    value = _predict(artifact.tensors, batch, resolution).double()
-    value = value * _scale(artifact.tensors["energy"], batch, reciprocal)
+    tensors = plain(artifact.header, artifact.tensors)
+    value = _predict(tensors, batch, resolution).double()
+    value = value * _scale(tensors["energy"], batch, is_reciprocal(tensors))
     error = (value - batch.f).abs().sum((1, 2)) / batch.f.sum((1, 2)).clamp(min=1e-9)
     error[batch.level > 0] = 0
     worst = error.argsort(descending=True)[:count]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from etendue.core.errors import InputError
+from etendue.formats import latents, weights
 
 SEEDS = 1 << 32  # any 32-bit number is a seed
 ARCHITECTURES = ("2x16", "2x32", "3x64")
@@ -42,6 +43,8 @@ class BakeSettings:
     lr: float = 1.5e-2
     lr_latent: float = 1e-2
     lr_end: float = 0.02  # final learning rate as a fraction
+    latents: str = "f16"  # number format they are stored in, see `formats.latents`
+    weights: str = "f32"  # and that of the networks, see `formats.weights`
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -76,3 +79,5 @@ def check_settings(settings: BakeSettings) -> None:
         raise InputError(
             "--seed", "is out of range", got=settings.seed, expected=f"0 to {SEEDS - 1}"
         )
+    latents.check_format(settings.latents)
+    weights.check_format(settings.weights)

@@ -15,6 +15,7 @@ import numpy as np
 
 from etendue.artifact import Artifact, read_artifact, require
 from etendue.bsdf.base import BSDFSample, ShadingPoint
+from etendue.bsdf.latent_store import store_of
 from etendue.bsdf.neural_numpy import (
     ALPHA_FLOOR,
     DIRECT_INPUTS,
@@ -25,8 +26,11 @@ from etendue.bsdf.neural_numpy import (
     SYMMETRIC_INPUTS,
     is_reciprocal,
 )
-from etendue.bsdf.pyramid import LatentPyramid, is_power_of_two, level_offsets
+from etendue.bsdf.pyramid import LatentPyramid
 from etendue.core.errors import InputError
+from etendue.formats import latents, weights
+from etendue.formats.material import latent_format, texel_count
+from etendue.formats.material import resolution as material_resolution
 
 
 @dataclass
@@ -61,12 +65,11 @@ class NeuralBSDF:
         import mitsuba as mi
 
         check_material(source, artifact)
-        tensors, self._mi = artifact.tensors, mi
+        tensors, self._mi = weights.decode(source, artifact.tensors), mi
         self.name = str(artifact.header.get("name", "neural"))
         self.header = artifact.header
-        self.pyramid = LatentPyramid(
-            mi, tensors["latents"], int(artifact.header["lod"]["resolution"])
-        )
+        store = store_of(mi, latent_format(artifact.header), tensors)
+        self.pyramid = LatentPyramid(mi, store, int(artifact.header["lod"]["resolution"]))
         names = [n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS]
         views = nn.pack(
             [mi.TensorXf(tensors[n].astype(np.float32)) for n in names], layout="inference"
@@ -308,25 +311,11 @@ def _local(mi: Any, t: Any, b: Any, n: Any, w: Any) -> Any:
 
 def check_material(source: object, artifact: Artifact) -> None:
     """Raise `InputError` unless the tensors form a complete neural material."""
-    try:
-        resolution = int(artifact.header["lod"]["resolution"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(source, "its header has no lod.resolution", fix="Bake it again") from None
-    if not is_power_of_two(resolution) or resolution > 16384:
-        raise InputError(
-            source, "lod.resolution is not usable", got=resolution, expected="a power of two"
-        )
-    texels = level_offsets(resolution)[-1]
-    require(
-        source,
-        artifact,
-        {
-            "latents": (texels, LATENTS),
-            "frames": (12, LATENTS),
-            "energy": (ENERGY_KNOTS, 3),
-            "albedo": (3, 9),
-        },
-    )
+    texels = texel_count(material_resolution(source, artifact.header))
+    latents.check(source, latent_format(artifact.header), artifact.tensors, texels)
+    artifact = Artifact(artifact.header, weights.decode(source, artifact.tensors))
+    fixed = {"frames": (12, LATENTS), "energy": (ENERGY_KNOTS, 3), "albedo": (3, 9)}
+    require(source, artifact, fixed)
     reciprocal = bool(artifact.header.get("arch", {}).get("reciprocal"))
     directions = SYMMETRIC_INPUTS if reciprocal else DIRECT_INPUTS
     for name, inputs, outputs in (("evaluator", directions, 3), ("sampler", LATENTS + 3, 9)):

@@ -1,9 +1,7 @@
-"""Mip pyramid of latent vectors in one flat buffer, read with packet gathers."""
+"""Mip pyramid of latent vectors in one flat buffer, stored in any of the formats of latents."""
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -22,22 +20,16 @@ def level_offsets(resolution: int) -> tuple[int, ...]:
     return (0, *np.cumsum([s * s for s in sizes]).tolist())
 
 
-def packet_type(mi: Any) -> Any:
-    """The `ArrayXf` of the active variant."""
-    return sys.modules[mi.Float.__module__].ArrayXf
-
-
 class LatentPyramid:
     """Bilinear, wrapping lookup of 8 latents at one integer level per lane."""
 
-    def __init__(self, mi: Any, latents: np.ndarray, resolution: int) -> None:
+    def __init__(self, mi: Any, store: Any, resolution: int) -> None:
         import drjit as dr
 
-        self._mi, self._packet, self.resolution = mi, packet_type(mi), resolution
-        self._data = mi.Float(np.ascontiguousarray(latents, np.float32).ravel())
+        self._mi, self._store, self.resolution = mi, store, resolution
         self._offsets = mi.UInt(np.array(level_offsets(resolution)[:-1], np.uint32))
         self.levels = len(level_sizes(resolution))
-        dr.eval(self._data, self._offsets)
+        dr.eval(self._offsets)
 
     def lod(self, footprint: Any) -> Any:
         """Fractional level whose texel has the side `footprint` (uv units), clamped."""
@@ -52,8 +44,7 @@ class LatentPyramid:
 
         mi = self._mi
         if self.resolution == 1:
-            one = self._gather(dr.zeros(mi.UInt, dr.width(uv)), active)
-            return [one[c] for c in range(LATENTS)]
+            return self._store.gather(dr.zeros(mi.UInt, dr.width(uv)), active)
         base = dr.gather(mi.UInt, self._offsets, level, active)
         size = dr.opaque(mi.UInt, self.resolution) >> level
         mask = mi.Int(size) - 1
@@ -63,7 +54,7 @@ class LatentPyramid:
         x0, y0 = mi.Int(corner.x) & mask, mi.Int(corner.y) & mask
         x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
         rows = [base + mi.UInt(y) * size for y in (y0, y1)]
-        taps = [self._gather(row + mi.UInt(x), active) for row in rows for x in (x0, x1)]
+        taps = [self._store.gather(row + mi.UInt(x), active) for row in rows for x in (x0, x1)]
         return [
             dr.lerp(dr.lerp(taps[0][c], taps[1][c], t.x), dr.lerp(taps[2][c], taps[3][c], t.x), t.y)
             for c in range(LATENTS)
@@ -71,16 +62,4 @@ class LatentPyramid:
 
     def texel(self, index: Any, active: Any) -> list[Any]:
         """Eight latents of the texel with the flat `index` (UInt)."""
-        packet = self._gather(index, active)
-        return [packet[c] for c in range(LATENTS)]
-
-    def _gather(self, texel: Any, active: Any) -> Any:
-        import drjit as dr
-
-        shape = (LATENTS, dr.width(texel))
-        return dr.gather(self._packet, self._data, texel, active, shape=shape)
-
-
-def is_power_of_two(value: int) -> bool:
-    """True for 1, 2, 4, ..."""
-    return value > 0 and math.log2(value).is_integer()
+        return self._store.gather(index, active)

@@ -29,6 +29,7 @@ class Request:
     max_depth: int | None
     camera: str | None
     backend: str
+    kernel: str
     quiet: bool
     trace: Path | None = None
     metrics: Path | None = None
@@ -122,6 +123,8 @@ def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
         return DEFAULT_VARIANT, backend  # an unusable LLVM is then an error that says so
     if backend == "naive":
         return FALLBACK_VARIANT, backend
+    if backend == "slang":  # Mitsuba only reads the scene: any variant will do
+        return best_variant()[0], backend
     variant, reason = best_variant()
     if variant == FALLBACK_VARIANT:
         say(f"note: {reason}")
@@ -155,6 +158,10 @@ def _render(
 
         return render(built.mi_scene, built.twins, **options)
     options["hide_emitters"] = built.hide_emitters
+    if backend == "slang":
+        from etendue.render.path.slang import render
+
+        return render(built.mi_scene, built.baked, kernel=request.kernel, **options)
     if backend == "mitsuba":
         if built.twins:
             raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")

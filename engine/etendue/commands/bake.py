@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from etendue.cli_support import print_json
+from etendue.commands._bake_checks import check_folder, check_output, check_plan
 from etendue.commands._schedule import (
     ClusterOption,
     MetricsOption,
@@ -32,10 +32,43 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o car_paint.eta --resume",
     "etendue bake oak.mtlx gold.mtlx -o baked/ --cluster auto --seeds 0,1",
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --target-flip 0.05 --reciprocal",
+    "etendue bake new.mtlx -o new.eta --decoder car_paint.eta --time 2",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
 DRAFT_MINUTES = 3.0
 BAKE_INSTANCES = 4
+Name = Annotated[
+    str | None, typer.Option("--material", help="Which material, if it holds several.")
+]
+Latents = Annotated[str, typer.Option(help="Stored as f16, bfp8, bfp4, cb4, cb3 or cb2.")]
+Reciprocal = Annotated[
+    bool, typer.Option(help="f(wi, wo) = f(wo, wi) exactly; fits a little less well.")
+]
+Instances = Annotated[int, typer.Option(help="Fits that start; the best of them goes on.")]
+TargetFlip = Annotated[
+    float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
+]
+Decoder = Annotated[
+    Path | None, typer.Option(help="Take the networks of this .eta over and fit latents only.")
+]
+Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one bake in this process reads and writes, and how long it may take."""
+
+    material: Path
+    name: str | None
+    output: Path
+    minutes: float | None
+    steps: int | None
+    resume: bool
+    restart: bool
+    report: Path | None
+    trace: Path | None
+    metrics: Path | None
+    decoder: Path | None
 
 
 def run(
@@ -45,9 +78,7 @@ def run(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The .eta file; with --cluster a folder.")
     ],
-    name: Annotated[
-        str | None, typer.Option("--material", help="Which material, if it holds several.")
-    ] = None,
+    name: Name = None,
     arch: Annotated[str, typer.Option(help="Evaluator: 2x16, 2x32 or 3x64.")] = "2x32",
     resolution: Annotated[int, typer.Option(help="Texels per side, a power of two.")] = 512,
     minutes: Annotated[
@@ -57,15 +88,12 @@ def run(
         int | None, typer.Option(help="Training steps instead of a time; reproducible.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
-    reciprocal: Annotated[
-        bool, typer.Option(help="f(wi, wo) = f(wo, wi) exactly; fits a little less well.")
-    ] = False,
-    instances: Annotated[
-        int, typer.Option(help="Fits that start; the best of them goes on.")
-    ] = BAKE_INSTANCES,
-    target_flip: Annotated[
-        float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
-    ] = 0.0,
+    reciprocal: Reciprocal = False,
+    instances: Instances = BAKE_INSTANCES,
+    target_flip: TargetFlip = 0.0,
+    decoder: Decoder = None,
+    latents: Latents = "f16",
+    weights: Weights = "f32",
     resume: Annotated[bool, typer.Option(help="Continue an unfinished bake.")] = False,
     restart: Annotated[bool, typer.Option(help="Discard an unfinished bake.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
@@ -82,73 +110,66 @@ def run(
     from etendue.bake.settings import BakeSettings, check_settings
 
     settings = BakeSettings(
-        arch=arch, resolution=resolution, seed=seed,
-        reciprocal=reciprocal, instances=instances, target_flip=target_flip,
+        arch=arch, resolution=resolution, seed=seed, reciprocal=reciprocal, instances=instances,
+        target_flip=target_flip, latents=latents, weights=weights,
     )  # fmt: skip
     check_settings(settings if steps is None else replace(settings, steps=steps))
-    _check_plan(minutes, steps, resume=resume, restart=restart)
+    check_plan(minutes, steps, resume=resume, restart=restart)
     if cluster is not None:
-        files = report or trace or metrics
+        files = report or trace or metrics or decoder
         alone = resume or restart or files is not None or target_flip > 0
         _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
         return
     if len(material) > 1 or seeds is not None:
         raise InputError("bake", "several materials or seeds need --cluster")
-    _check_output(output, report, resume=resume, restart=restart)
-    plan = (minutes, steps, resume, restart)
-    _print(_here(material[0], name, output, settings, plan, report, trace, metrics), json)
+    check_output(output, report, resume=resume, restart=restart)
+    job = Job(
+        material[0], name, output, minutes, steps, resume, restart, report, trace, metrics, decoder
+    )
+    _print(_here(job, settings), json)
 
 
-def _here(
-    material: Path,
-    name: str | None,
-    output: Path,
-    settings: BakeSettings,
-    plan: tuple[float | None, int | None, bool, bool],
-    report: Path | None,
-    trace: Path | None,
-    metrics: Path | None,
-) -> dict[str, Any]:
-    """Bake one material in this process; `plan` is minutes, steps, resume, restart."""
-    from etendue.bake.material import checkpoint_path
+def _here(job: Job, settings: BakeSettings) -> dict[str, Any]:
+    """Bake one material in this process."""
+    from etendue.artifact import read_artifact
+    from etendue.bake.material import checkpoint_path, with_decoder
+    from etendue.bsdf.neural import check_material
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
 
-    minutes, steps, resume, restart = plan
     activate()
-    source = load_material(material, name, settings.resolution)
+    donor = None
+    if job.decoder is not None:
+        donor = read_artifact(job.decoder, kind="material")
+        check_material(job.decoder, donor)
+        settings = with_decoder(settings, donor)[0]
+    source = load_material(job.material, job.name, settings.resolution)
     _tell_notes(source)
-    if source.transmits and (report is not None or settings.target_flip > 0):
-        what = "--report" if report is not None else "--target-flip"
-        raise InputError(what, "does not know materials that transmit", fix="Leave it out")
-    settings = _with_steps(source, settings, output, minutes, steps, resume)
-    if restart:
-        checkpoint_path(output).unlink(missing_ok=True)
+    if source.transmits:
+        _check_transmitting(job, settings)
+    settings = _with_steps(source, settings, job, donor)
+    if job.restart:
+        checkpoint_path(job.output).unlink(missing_ok=True)
     began = time.monotonic()
-    artifact = _train(source, settings, output, resume, trace, metrics)
+    artifact = _train(source, settings, job, donor)
     figures: dict[str, Any] = {
-        "file": str(output),
-        "bytes": output.stat().st_size,
+        "file": str(job.output),
+        "bytes": job.output.stat().st_size,
         "steps": settings.steps,
         "seconds": round(time.monotonic() - began, 1),
         "seed": settings.seed,
         "heldout": _heldout(artifact, source),
-        "reproduce": _command(material, name, output, settings),
+        "reproduce": _command(job, settings),
     }
-    if report is not None:
+    if job.report is not None:
         from etendue.report.page import write_report
 
-        figures["report"] = str(write_report(report, source, artifact, output, figures))
+        figures["report"] = str(write_report(job.report, source, artifact, job.output, figures))
     return figures
 
 
 def _train(
-    source: LayeredMaterial,
-    settings: BakeSettings,
-    output: Path,
-    resume: bool,
-    trace: Path | None,
-    metrics: Path | None,
+    source: LayeredMaterial, settings: BakeSettings, job: Job, donor: Artifact | None
 ) -> Artifact:
     """The bake as a task of the scheduler."""
     from etendue.bake.material import bake
@@ -156,19 +177,20 @@ def _train(
     from etendue.schedule import Priority, Task
 
     def work() -> Artifact:
-        with baking(settings.steps, output) as (advance, stop):
+        with baking(settings.steps, job.output) as (advance, stop):
             step = stepwise(advance)  # a step of the task is a pool of samples
             return bake(
                 source,
                 settings,
-                output,
-                resume=resume,
+                job.output,
+                resume=job.resume,
                 progress=step,
                 stop=stop,
                 good_enough=_judge(source, settings.target_flip),
+                decoder=donor,
             )
 
-    with scheduled(trace, metrics) as scheduler:
+    with scheduled(job.trace, job.metrics) as scheduler:
         task = Task("bake", work, priority=Priority.BAKE, shape=(settings.resolution,))
         return scheduler.submit(task)[0].result()
 
@@ -189,11 +211,11 @@ def _spread(
     from etendue.commands._bake_cluster import Wanted, bake_on_cluster, parse_seeds
 
     if alone:
-        options = "--resume, --restart, --report, --trace, --metrics and --target-flip"
+        options = "--resume, --restart, --report, --trace, --metrics, --decoder and --target-flip"
         raise InputError("--cluster", f"excludes {options}")
     if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
         raise InputError("-o", "is a folder with --cluster", got=folder)
-    _check_folder(folder)
+    check_folder(folder)
     each = (settings.seed,) if seeds is None else parse_seeds(seeds)
     if steps is not None:
         settings = replace(settings, steps=steps)
@@ -218,6 +240,17 @@ def _judge(source: LayeredMaterial, target: float) -> Any:
     return flip_judge(source, target, lambda flip: typer.echo(f"FLIP {flip:.4f}", err=True))
 
 
+def _check_transmitting(job: Job, settings: BakeSettings) -> None:
+    """Raise `InputError` for what is not known of materials that let light through."""
+    for option, given in (
+        ("--report", job.report is not None),
+        ("--decoder", job.decoder is not None),
+        ("--target-flip", settings.target_flip > 0),
+    ):
+        if given:
+            raise InputError(option, "does not know materials that transmit", fix="Leave it out")
+
+
 def _heldout(artifact: Any, source: LayeredMaterial) -> list[dict[str, Any]]:
     """Errors by mip level or, where light passes through, by pair of hemispheres."""
     if source.transmits:
@@ -230,61 +263,19 @@ def _heldout(artifact: Any, source: LayeredMaterial) -> list[dict[str, Any]]:
     return heldout_error(artifact, Layered(source, walks=64))
 
 
-def _command(material: Path, name: str | None, output: Path, settings: BakeSettings) -> str:
+def _command(job: Job, settings: BakeSettings) -> str:
     """The command line that makes the same file again."""
-    words = ["etendue", "bake", str(material), "-o", str(output)]
-    words += ["--material", name] if name is not None else []
+    words = ["etendue", "bake", str(job.material), "-o", str(job.output)]
+    words += ["--material", job.name] if job.name is not None else []
+    words += ["--decoder", str(job.decoder)] if job.decoder is not None else []
     words += ["--arch", settings.arch, "--resolution", str(settings.resolution)]
     words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
     words += ["--reciprocal"] if settings.reciprocal else []
     words += ["--instances", str(settings.instances)]
     words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []
+    words += ["--latents", settings.latents] if settings.latents != "f16" else []
+    words += ["--weights", settings.weights] if settings.weights != "f32" else []
     return shlex.join(words)
-
-
-def _check_plan(minutes: float | None, steps: int | None, *, resume: bool, restart: bool) -> None:
-    """Raise `InputError` for options that contradict each other and times nobody can keep."""
-
-    if steps is not None and minutes is not None:
-        raise InputError("--steps", "excludes --time")
-    if resume and restart:
-        raise InputError("--resume", "excludes --restart")
-    if minutes is not None and not 0 < minutes < 10_000:
-        raise InputError("--time", "is not usable", got=minutes, expected="minutes > 0")
-
-
-def _check_output(output: Path, report: Path | None, *, resume: bool, restart: bool) -> None:
-    """Fail before any work when a result or the checkpoint could not be written."""
-    from etendue.bake.material import checkpoint_path
-
-    if output.suffix != ".eta":
-        raise InputError("-o", "needs the suffix .eta", got=output.name)
-    if output.is_dir():
-        raise InputError(output, "is a folder", expected="a file name")
-    _check_folder(output.parent)
-    if report is not None:
-        _check_folder(report)
-    saved = checkpoint_path(output)
-    if resume and not saved.exists():
-        raise InputError(saved, "there is no checkpoint to resume", fix="Bake without --resume")
-    if not (resume or restart) and saved.exists():
-        raise InputError(
-            saved,
-            "an unfinished bake is in the way",
-            fix="Continue it with --resume or discard it with --restart",
-        )
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise `InputError` unless files can be made in `folder`, which need not exist yet."""
-
-    ancestor = folder.absolute()
-    while not ancestor.exists():
-        ancestor = ancestor.parent
-    if not ancestor.is_dir():
-        raise InputError(folder, f"cannot be made, {ancestor} is not a folder")
-    if not os.access(ancestor, os.W_OK | os.X_OK):
-        raise InputError(folder, "cannot be written", fix="Choose a writable folder")
 
 
 def _tell_notes(material: LayeredMaterial) -> None:
@@ -293,22 +284,19 @@ def _tell_notes(material: LayeredMaterial) -> None:
 
 
 def _with_steps(
-    source: LayeredMaterial,
-    settings: BakeSettings,
-    output: Path,
-    minutes: float | None,
-    steps: int | None,
-    resume: bool,
+    source: LayeredMaterial, settings: BakeSettings, job: Job, donor: Artifact | None
 ) -> BakeSettings:
     """Settings with the step count asked for, planned from a time, or found in the checkpoint."""
     from etendue.bake.checkpoint import planned_steps
     from etendue.bake.material import checkpoint_path, plan_steps
 
-    if resume and steps is None:
-        steps = planned_steps(checkpoint_path(output))
+    steps = job.steps
+    if job.resume and steps is None:
+        steps = planned_steps(checkpoint_path(job.output))
     if steps is None:
         typer.echo("measuring this machine ...", err=True)
-        steps = plan_steps(source, settings, DRAFT_MINUTES if minutes is None else minutes)
+        minutes = DRAFT_MINUTES if job.minutes is None else job.minutes
+        steps = plan_steps(source, settings, minutes, donor)
     return replace(settings, steps=steps)
 
 

@@ -17,11 +17,13 @@ EXAMPLES = (
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
+    "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
     "etendue render scene.xml -o out.exr --cluster auto",
 )
-BACKENDS = ("auto", "drjit", "naive", "mitsuba")
+BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
+KERNELS = ("auto", "coherent", "divergent", "scalar")
 SUFFIXES = (".exr", ".png")
 INTERRUPTED = 130
 MAX_SEED = 2**31
@@ -52,6 +54,9 @@ def run(
         list[Path] | None, typer.Option(help="Another folder to look for a scene's files in.")
     ] = None,
     backend: Annotated[str, typer.Option(help="|".join(BACKENDS))] = "auto",
+    kernel: Annotated[
+        str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
+    ] = "auto",
     trace: TraceOption = None,
     metrics: MetricsOption = None,
     cluster: ClusterOption = None,
@@ -59,11 +64,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    wanted_size = parse_size(size) if size is not None else None
-    wanted_crop = parse_crop(crop) if crop is not None else None
     aovs = tuple(name.strip() for name in aov.split(",") if name.strip()) if aov else ()
     _check_numbers(spp, seed, max_depth)
-    _check_choices(backend, search or [])
+    _check_choices(backend, kernel, search or [])
     _check_output(output, aovs)
     materials = _materials(material or [])
     parameters = dict(parse_pair(d, "-D") for d in define or ())
@@ -75,7 +78,7 @@ def run(
         scene, parameters=parameters, search=tuple(search or ()), assignments=materials
     )
     request = _render_run.Request(
-        spp, seed, wanted_size, wanted_crop, aovs, max_depth, camera, backend, quiet,
+        spp, seed, *_window(size, crop), aovs, max_depth, camera, backend, kernel, quiet,
         trace, metrics, cluster,
     )  # fmt: skip
     figures, interrupted = _render_run.render_to(description, output, request)
@@ -97,6 +100,14 @@ def _finish(figures: dict[str, Any], interrupted: bool, *, json: bool, quiet: bo
     return 0
 
 
+def _window(size: str | None, crop: str | None) -> tuple[Any, Any]:
+    """Size and crop of the picture, None where the scene file decides."""
+    return (
+        parse_size(size) if size is not None else None,
+        parse_crop(crop) if crop is not None else None,
+    )
+
+
 def _materials(options: list[str]) -> dict[str, Path]:
     """`A,B=FILE` as {A: FILE, B: FILE}."""
     pairs = [parse_pair(option, "--material") for option in options]
@@ -112,9 +123,11 @@ def _check_numbers(spp: int | None, seed: int, max_depth: int | None) -> None:
         raise InputError("--max-depth", "is out of range", got=max_depth, expected="-1, 1..4096")
 
 
-def _check_choices(backend: str, search: list[Path]) -> None:
+def _check_choices(backend: str, kernel: str, search: list[Path]) -> None:
     if backend not in BACKENDS:
         raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
+    if kernel not in KERNELS:
+        raise InputError("--kernel", "is unknown", got=kernel, expected=", ".join(KERNELS))
     for folder in search:
         if not folder.is_dir():
             raise InputError("--search", "is not a folder", got=folder)

@@ -167,6 +167,30 @@ def _vulkan(answers: Mapping[str, Mapping[str, Any]]) -> list[Row]:
                 "" if has else missing,
             )
         )
+    return [*rows, *_kernels(features, vulkan["usable"])]
+
+
+def _kernels(features: Mapping[str, Any], vulkan: bool) -> list[Row]:
+    """How `--backend slang` can trace rays and run networks here."""
+    if not vulkan:
+        return []
+    rays = features.get("ray_query")
+    rows = [
+        Row(
+            "slang rays",
+            True,
+            "ray queries" if rays else "software hierarchy: the device has no ray queries",
+        ),
+        Row("kernel scalar", True, "float32 loops; runs everywhere"),
+    ]
+    for kernel, feature, instead in (
+        ("divergent", "cooperative_vector", "scalar loops are used instead"),
+        ("coherent", "cooperative_matrix", "--kernel coherent is refused"),
+    ):
+        has = bool(features.get(feature))
+        why = f"by {feature}" if has else f"the device lacks {feature}; {instead}"
+        fix = "" if has else "needs a GPU or driver that offers it"
+        rows.append(Row(f"kernel {kernel}", has, why, fix=fix))
     return rows
 
 

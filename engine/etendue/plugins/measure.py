@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Row:
     p95_ms: float
     n: int
     over_first: float  # median over the rounds of time / time of the first case in that round
+    processor_ms: float = 0.0  # median of the processor time of all threads: other work adds little
 
 
 def cases(manifest: Manifest, caps: Caps) -> Iterator[Case]:
@@ -55,12 +57,14 @@ def measure(manifest: Manifest, caps: Caps, runs: int, progress: Progress) -> li
     if not todo or len(set(labels)) != len(labels):
         raise PluginError(manifest.name, "bench.py needs cases with labels that differ", got=labels)
     seconds = np.zeros((runs + 1, len(todo)))
+    processor = np.zeros_like(seconds)
     for turn in range(runs + 1):
         for index, (label, run, inputs) in enumerate(todo):
             progress(turn * len(todo) + index, seconds.size, label)
-            start = time.perf_counter()
+            start, own = time.perf_counter(), time.process_time()
             run(**inputs)
             seconds[turn, index] = time.perf_counter() - start
+            processor[turn, index] = time.process_time() - own
     progress(seconds.size, seconds.size, "done")
     counted = seconds[1:]
     ratios = np.median(counted / counted[:, :1], axis=0)
@@ -71,6 +75,7 @@ def measure(manifest: Manifest, caps: Caps, runs: int, progress: Progress) -> li
             float(np.percentile(counted[:, i], 95) * 1e3),
             runs,
             float(ratios[i]),
+            float(np.median(processor[1:, i]) * 1e3),
         )
         for i, label in enumerate(labels)
     ]
@@ -80,9 +85,11 @@ def machine() -> dict[str, Any]:
     """Where it was measured."""
     from etendue.device.caps import processor
 
+    torch: Any = sys.modules.get("torch")  # only when a case has used it
     return {
         "cpu": processor(),
         "threads": os.cpu_count(),
+        "torch_threads": torch.get_num_threads() if torch is not None else None,
         "load_average": round(os.getloadavg()[0], 2),
     }
 
@@ -91,14 +98,17 @@ def table(rows: list[Row], where: dict[str, Any]) -> str:
     """The rows as Markdown."""
     first = rows[0].case
     lines = [
-        f"| case | median, ms | p95, ms | n | / {first} |",
-        "|---|---|---|---|---|",
+        f"| case | median, ms | p95, ms | n | / {first} | processor, ms |",
+        "|---|---|---|---|---|---|",
         *(
-            f"| {r.case} | {r.median_ms:.4g} | {r.p95_ms:.4g} | {r.n} | {r.over_first:.3g} |"
+            f"| {r.case} | {r.median_ms:.4g} | {r.p95_ms:.4g} | {r.n} | {r.over_first:.3g} "
+            f"| {r.processor_ms:.4g} |"
             for r in rows
         ),
         "",
-        f"{where['cpu']}, {where['threads']} threads, load average {where['load_average']}.",
+        f"{where['cpu']}, {where['threads']} threads"
+        + (f" ({where['torch_threads']} for torch)" if where.get("torch_threads") else "")
+        + f", load average {where['load_average']}.",
     ]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from etendue.device.drjit import DEFAULT_VARIANT, activate
 from etendue.render.build_film import frame_scene, set_film
 from etendue.render.build_gltf import gltf_state
 from etendue.render.build_materials import Replacements
-from etendue.render.build_state import ParsedState, load_errors, resources
+from etendue.render.build_state import ParsedState, baked_files, load_errors, resources
 from etendue.render.build_xml import xml_state
 from etendue.scene.defaults import studio
 from etendue.scene.scene import Scene
@@ -34,6 +34,7 @@ class BuiltScene:
     hide_emitters: bool
     twins: Mapping[str, Any]  # shape -> `path.naive.NumpyBSDF`, only for scalar variants
     notes: tuple[str, ...]
+    baked: Mapping[str, Path] = field(default_factory=dict)  # shape -> its `.eta` file
 
 
 def build(
@@ -66,6 +67,7 @@ def build(
         else:
             state = xml_state(mi, scene, replacements)
         replacements.require_all_used(scene.source)
+        baked = {**baked_files(state), **replacements.baked}
         if not state.of_type("Emitter"):
             _add_studio(mi, state)
         frame_scene(mi, state, scene, camera, size)
@@ -84,6 +86,7 @@ def build(
         hidden,
         state.twins,
         (*scene.notes, *state.notes),
+        baked,
     )
 
 

@@ -21,6 +21,7 @@ class Replacements:
         self.unused = set(self.plugins)
         self.seen: list[str] = []
         self.cache: dict[Any, Any] = {}
+        self.baked: dict[str, Path] = {}  # shape -> .eta
         self.twins: dict[str, Any] = {}  # shape -> numpy twin, only without LLVM
 
     def find(self, shape: str) -> tuple[str, dict[str, str]] | None:
@@ -33,6 +34,8 @@ class Replacements:
                 found = plugin
         if found is not None:
             require_vectors(self.mi, found[0])
+            if found[0] == "neural":
+                self.baked[shape] = Path(found[1]["filename"])
         return found
 
     def object(self, shape: str) -> Any | None:

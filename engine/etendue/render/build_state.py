@@ -123,6 +123,26 @@ class ParsedState:
         return None
 
 
+def baked_files(state: ParsedState) -> dict[str, Path]:
+    """The `.eta` file of every shape that shows one, on both sides (`twosided` around it)."""
+    files: dict[int, Path] = {}
+    for _ in range(2):  # the materials themselves, then what wraps them
+        for node in state.of_type("BSDF"):
+            props = state.props(node)
+            if props.plugin_name() == "neural" and "filename" in props:
+                files[node] = Path(props["filename"])
+            elif props.plugin_name() == "twosided":
+                inner = [child for _, child in state.children(node, "BSDF")]
+                if inner and all(child == inner[0] for child in inner) and inner[0] in files:
+                    files[node] = files[inner[0]]
+    return {
+        state.props(shape).id(): files[child]
+        for shape in state.of_type("Shape")
+        for _, child in state.children(shape, "BSDF")
+        if child in files
+    }
+
+
 def parser_config(mi: Any) -> Any:
     """Keep every shape and material as the file has it; misspelt parameters are errors."""
     config = mi.parser.ParserConfig(mi.variant())

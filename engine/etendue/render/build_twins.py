@@ -13,6 +13,7 @@ from etendue.bsdf.neural import check_material
 from etendue.bsdf.pyramid import level_offsets
 from etendue.bsdf.transmission_artifact import is_transmission
 from etendue.core.errors import DeviceError
+from etendue.formats.material import plain
 from etendue.render.build_state import ParsedState
 from etendue.render.build_twin_transmission import TransmissionTwin
 
@@ -25,7 +26,7 @@ class NeuralTwin:
     def __init__(self, artifact: Artifact) -> None:
         self.tensors = {
             name: tensor.astype(np.float64)
-            for name, tensor in artifact.tensors.items()
+            for name, tensor in plain(artifact.header, artifact.tensors).items()
             if tensor.dtype.kind == "f"
         }
         self.resolution = int(artifact.header["lod"]["resolution"])

@@ -16,6 +16,7 @@ from etendue.artifact import Artifact, byte_size
 from etendue.core.files import atomic_path
 from etendue.core.image import write_exr, write_png
 from etendue.core.metrics import difference_picture
+from etendue.formats.material import part_bytes, plain
 from etendue.report.views import VIEWS, Comparison, compare_view, time_to_equal_error
 from etendue.scene.material import LayeredMaterial
 
@@ -103,7 +104,8 @@ def _collect(
     from etendue.bake.variance import sampler_variance
     from etendue.bsdf.layered import Layered
 
-    tensors = dict(artifact.tensors)
+    tensors = plain(artifact.header, artifact.tensors)
+    latent_bytes = part_bytes(artifact.tensors)["latents"]
     texture = material.texture.data
     return {
         "name": material.name,
@@ -124,8 +126,8 @@ def _collect(
         "sizes": {
             "artifact_bytes": path.stat().st_size,
             "tensor_bytes": byte_size(artifact),
-            "latent_bytes": int(tensors["latents"].nbytes),
-            "network_bytes": byte_size(artifact) - int(tensors["latents"].nbytes),
+            "latent_bytes": latent_bytes,
+            "network_bytes": byte_size(artifact) - latent_bytes,
             "parameter_texture_bytes": int(texture.nbytes),
         },
         "layers": [layer.name or layer.kind.name.lower() for layer in material.layers],

@@ -56,7 +56,8 @@ def begin_frame(
 ) -> tuple[list[Job], float]:
     """Wait until the frame before has had its time, open a window, submit `tasks` into it.
 
-    Returns the jobs and the time at which the frame began.
+    Only devices that the frame uses are restrained. Returns the jobs and the time at which the
+    frame began.
     """
     order = topological(tasks)
     for task in order:
@@ -67,6 +68,7 @@ def begin_frame(
         while scheduler.clock.now() < end:
             scheduler.pass_time(None, end)
         now = scheduler.clock.now()
-        for queue in scheduler.queues.values():
-            queue.waiting.window = Window(now + budget_ms / 1e3, now + 2 * budget_ms / 1e3)
+        for device in {task.device for task in order}:
+            waiting = scheduler.queues[device].waiting
+            waiting.window = Window(now + budget_ms / 1e3, now + 2 * budget_ms / 1e3)
         return scheduler.enter(tasks, order), now

@@ -205,10 +205,10 @@ class Scheduler:
             # equals take turns
             job.due_s, job.number = self.clock.now() + PATIENCE_S, next(self.numbers)
         queue.waiting.add(job, self.clock.now())
+        if queue.asleep:  # its thread, or a job in a checkpoint
+            queue.changed.notify_all()
         if queue.thread is None:
             self._news()
-        elif queue.asleep:
-            queue.changed.notify_all()
 
     def take(self, queue: Queue, only: Job | None = None) -> tuple[list[Job], float]:
         """What the worker of `queue` has to run now, several for a batch; or when to ask again."""
@@ -327,10 +327,12 @@ class Scheduler:
             jobs, again = self.take(queue)
             if jobs:
                 before, queue.owner = queue.owner, me
-                with self.unlocked():
-                    worker.perform(self, queue, jobs)
-                queue.owner = before
-                self._news()
+                try:
+                    with self.unlocked():
+                        worker.perform(self, queue, jobs)
+                finally:
+                    queue.owner = before
+                    self._news()
                 return
             wake.append(again)
         self.asleep += 1

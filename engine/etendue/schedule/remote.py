@@ -20,6 +20,7 @@ from etendue.schedule.task import Task, TaskError, topological
 from etendue.schedule.worker import out_of_memory
 
 RETRIES = 3  # runs of a task whose worker died, beyond the first
+STARTS = 3  # attempts to start a local cluster
 SOURCE = str(Path(__file__).parents[2])
 
 
@@ -39,7 +40,7 @@ class Cluster:
         with _environment():
             try:
                 self._connect(address, cores)
-            except (ConnectionError, ValueError, RuntimeError, AssertionError) as error:
+            except Exception as error:  # Ray raises many kinds, plain `Exception` among them
                 text = " ".join(str(error).split())[:200]
                 raise DeviceError(
                     f"--cluster {address}",
@@ -58,7 +59,14 @@ class Cluster:
                 return
             except ConnectionError:
                 pass  # none runs here
-        self.ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+        for attempt in range(STARTS):
+            try:
+                self.ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+                return
+            except Exception as error:  # it waits for 30 s only, which a busy machine may exceed
+                self.ray.shutdown()
+                if "timed out" not in str(error) or attempt == STARTS - 1:
+                    raise
 
     @property
     def cores(self) -> int:
@@ -200,6 +208,7 @@ def _environment() -> Iterator[None]:
     """What a local cluster inherits: where étendue lies, and no reports to anybody."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # else 15 more than ours: nothing is left on a busy machine
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])),
     }

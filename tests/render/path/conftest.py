@@ -142,3 +142,29 @@ def mitsuba_path(mi: Any) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
         return stack.mean(0), stack.var(0, ddof=1) / runs
 
     return render
+
+
+@pytest.fixture(scope="session")
+def artifact() -> Callable[..., Any]:
+    """`artifact(seed, evaluator, sampler)`: random networks over one texel of latents."""
+    import torch
+
+    from etendue.artifact import Artifact
+    from etendue.bake import network
+    from etendue.bsdf.pyramid import level_offsets
+
+    def make(seed: int, evaluator: str = "2x32", sampler: str = "2x16") -> Any:
+        """Random networks over one texel of latents."""
+        generator = torch.Generator().manual_seed(seed)
+        params = network.init_params(evaluator, sampler, generator)
+        tensors: dict[str, Any] = {
+            k: (v + 0.1 * torch.randn(v.shape, generator=generator)).numpy()
+            for k, v in params.items()
+        }
+        rng = np.random.default_rng(seed)
+        tensors["latents"] = (0.5 * rng.normal(size=(level_offsets(1)[-1], 8))).astype(np.float16)
+        tensors["energy"] = rng.uniform(0.7, 1.0, (33, 3)).astype(np.float32)
+        tensors["albedo"] = (0.1 * rng.normal(size=(3, 9))).astype(np.float32)
+        return Artifact({"kind": "material", "lod": {"resolution": 1}}, tensors)
+
+    return make

@@ -164,6 +164,27 @@ def refused(mesh: Mesh, styles: dict[str, tensor.Style], tied: bool = False) -> 
     partition(layers, mesh, styles=styles)
 
 
+def shared(mesh: Mesh) -> float:
+    """Largest error of gradients when all layers share one weight, two of them on each rank."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 4).double() for _ in range(4)]
+    for layer in layers[1:]:
+        layer.weight = layers[0].weight
+    x, target = (torch.randn(6, 4, dtype=torch.float64) for _ in range(2))
+
+    def loss_sum(y: Tensor, wanted: Tensor) -> Tensor:
+        return ((y - wanted) ** 2).sum()
+
+    part = partition(layers, mesh, chunks=2)
+    part.step(x, target, loss_sum, 2)
+    whole = nn.Sequential(*layers)
+    (loss_sum(whole(x), target) / target.numel()).backward()
+    truth = dict(whole.named_parameters(remove_duplicate=False))
+    pairs = [(p.grad, truth[name].grad) for name, p in part.parameters().items()]
+    assert len({name for name in part.parameters() if name.endswith("weight")}) == 1
+    return max(error(a, b) for a, b in pairs if a is not None and b is not None)
+
+
 def count_bytes(mesh: Mesh, case: Case) -> dict[str, Any]:
     """Bytes by line and purpose of one training step."""
     part = build(mesh, case)

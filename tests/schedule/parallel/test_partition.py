@@ -143,6 +143,12 @@ def test_training_goes_the_same_way() -> None:
     assert seen == set(expected)
 
 
+def test_one_weight_everywhere() -> None:
+    """Its gradient is counted once per place, also where a rank holds it in two stages."""
+    for worst in launch(cases.shared, Grid(pipeline=2)):
+        assert worst < 1e-12
+
+
 def test_other_weights_on_a_rank() -> None:
     with pytest.raises(InputError, match="ranks 1 were given other weights than rank 0"):
         launch(cases.other_weights, Grid(data=2))

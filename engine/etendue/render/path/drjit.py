@@ -57,7 +57,7 @@ def render(
     (x, y, width, height) in the sensor's picture. `progress` gets samples done and samples in
     total. Ctrl-C or `cancel()` ends after the current pass; the film then is not `complete`.
     """
-    _check(spp, seed, max_depth, rr_depth, strategy, pass_samples)
+    check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
     table = InlineTable.from_scene(scene) if inline is None else inline
     options = PathOptions(max_depth, rr_depth, strategy, hide_emitters)
@@ -107,9 +107,10 @@ def _render_block(
     return np.stack([s.reshape(shape) for s in sums], -1), int(dr.sum(bad)[0])
 
 
-def _check(
+def check_options(
     spp: int, seed: int, max_depth: int, rr_depth: int, strategy: str, pass_samples: int
 ) -> None:
+    """Raise `InputError` for an option out of range."""
     for name, value, low in (
         ("spp", spp, 1),
         ("max_depth", max_depth, -1),

@@ -47,8 +47,14 @@ class Partition:
     ties: tuple[Tie, ...] = ()
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """Parameters (this rank's shares of them) by name."""
-        return {name: p for stage in self.stages.values() for name, p in stage.named_parameters()}
+        """Parameters (this rank's shares of them) by name, each once: what an optimizer needs."""
+        every = (
+            (name, p) for stage in self.stages.values() for name, p in stage.named_parameters()
+        )
+        unique: dict[int, tuple[str, nn.Parameter]] = {}
+        for name, parameter in every:
+            unique.setdefault(id(parameter), (name, parameter))
+        return dict(unique.values())
 
     def step(
         self,
@@ -103,8 +109,7 @@ class Partition:
         """Over the holders of a tied parameter, then over the replicas."""
         parameters = self.parameters()
         for line, names in self.ties:
-            held = {id(p): p for name, p in parameters.items() if name in names}
-            tied = list(held.values())  # copies on one rank may still be one parameter
+            tied = [p for name, p in parameters.items() if name in names]
             if tied:
                 grads = [p.grad for p in tied if p.grad is not None]
                 total = torch.stack(grads).sum(0) if grads else torch.zeros_like(tied[0])

@@ -1,0 +1,231 @@
+"""The path tracer on a Slang device; oracle: `drjit`, whose random streams it shares.
+
+The same seed draws the same camera rays as `drjit` does, so auxiliary images agree to rounding;
+pictures agree in distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etendue.core.errors import InputError
+from etendue.device.slang import SlangDevice, open_device
+from etendue.render.aov import CHANNELS, IDS, check_aovs
+from etendue.render.film import Accumulator, Film
+from etendue.render.path.camera_rays import Block, Window, full_film, passes
+from etendue.render.path.drjit import check_options
+from etendue.render.path.interrupt import Interrupt
+from etendue.render.path.loop import STRATEGIES
+from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
+from etendue.render.path.slang_materials import NEURAL
+from etendue.render.path.slang_scene import HIDDEN, camera, cone, extract
+from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
+
+PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
+PROBE_PIXELS = 1024  # on which kernels are compared
+SUMS = 7  # numbers per group of samples: colour, its square, samples that were not finite
+_AOV_AT = {"depth": 0, "position": 1, "normal": 4, "uv": 7, "albedo": 9}
+_AOV_AT |= {"shape_id": 12, "material_id": 13}
+_AOV_CHANNELS = 14
+
+
+def render(
+    scene: Any,
+    baked: Mapping[str, Path] | None = None,
+    *,
+    spp: int,
+    seed: int = 0,
+    max_depth: int = 8,
+    rr_depth: int = 5,
+    aovs: tuple[str, ...] = (),
+    sensor: int = 0,
+    strategy: str = "mis",
+    hide_emitters: bool = False,
+    crop: tuple[int, int, int, int] | None = None,
+    pass_samples: int = PASS_SAMPLES,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    tracer: str = "auto",
+    kernel: str = "auto",
+    device: SlangDevice | None = None,
+    uploaded: Uploaded | None = None,
+) -> Film:
+    """Path-trace a Mitsuba scene; options as in `drjit.render`.
+
+    `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
+    (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
+    `slang_kernels`).
+    """
+    check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
+    check_aovs(aovs)
+    if uploaded is None:
+        device = device or open_device()
+        uploaded = upload(device, extract(scene, baked))
+    tracer = choose_tracer(uploaded.device, tracer)
+    eye = scene.sensors()[sensor]
+    with full_film(eye, crop) as window, Interrupt(cancel) as stop:
+        fixed = {
+            **_settings(uploaded, eye, window),
+            "seed": seed,
+            "max_depth": max_depth if max_depth >= 0 else 0xFFFFFFFF,
+            "rr_depth": rr_depth,
+            "strategy": STRATEGIES.index(strategy),
+        }
+        blocks = list(passes(window, spp, pass_samples))
+        hidden = HIDDEN if hide_emitters else 0
+        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], hidden)
+        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp)
+        program = Kernel(uploaded, tracer, "path_main", choice.linear, hidden)
+        sums = _sums(program, fixed, blocks, window, stop, progress)
+    facts = {
+        "max_depth": max_depth,
+        "strategy": strategy,
+        "device": uploaded.device.name,
+        "tracer": tracer,
+        "kernel": choice.kernel,
+        "kernel_reason": choice.reason,
+    }
+    return sums.film(spp, seed, guides, facts)
+
+
+def _sums(
+    program: Kernel,
+    fixed: Mapping[str, Any],
+    blocks: list[Block],
+    window: Window,
+    stop: Callable[[], bool],
+    progress: Callable[[int, int], None] | None,
+) -> Accumulator:
+    """Run all passes, or those before `stop` says so."""
+    sums = Accumulator(window.height, window.width)
+    total, done = sum(block.pixels * block.samples for block in blocks), 0
+    if progress is not None:
+        progress(0, total)
+    for block in blocks:
+        if stop():
+            break
+        values = _run(program, fixed, block, SUMS)
+        sums.add(block.first, values[..., :6], block.samples, int(values[..., 6].sum()))
+        done += block.pixels * block.samples
+        if progress is not None:
+            progress(done, total)
+    return sums
+
+
+def _choose(
+    uploaded: Uploaded,
+    kernel: str,
+    tracer: str,
+    fixed: Mapping[str, Any],
+    block: Block,
+    hidden: int,
+) -> Choice:
+    """The kernel; candidates are timed on one group of samples of the first pixels."""
+    probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
+
+    def cost(linear: str) -> float:
+        program = Kernel(uploaded, tracer, "path_main", linear, hidden)
+        return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
+
+    def coherence() -> float:
+        program = Kernel(uploaded, tracer, "aov_main")
+        numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
+        kinds = uploaded.scene.materials["kind"]
+        return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
+
+    networks = uploaded.scene.neural_materials
+    return choose(uploaded.device, kernel, tracer, networks, cost, coherence)
+
+
+def _discard(_: np.ndarray) -> None:
+    """A timed run has no result."""
+
+
+def choose_tracer(device: SlangDevice, wanted: str) -> str:
+    """The way to trace rays: the wanted one, or ray queries where the device has them."""
+    if wanted == "auto":
+        return "rq" if {"ray_query", "acceleration_structure"} <= device.features else "bvh"
+    if wanted not in TRACERS:
+        raise InputError("tracer", "is unknown", got=wanted, expected=f"auto, {', '.join(TRACERS)}")
+    device.require(f"render/path.{wanted}")
+    return wanted
+
+
+def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
+    data = uploaded.scene
+    size = (window.full_width, window.full_height)
+    pinhole = camera(eye)
+    width, spread = cone(pinhole, size)
+    vectors = {name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")}
+    return {
+        **vectors,
+        "near": pinhole["near"],
+        "far": pinhole["far"],
+        "cone_width": width,
+        "cone_spread": spread,
+        "full": list(size),
+        "at": [window.x, window.y],
+        "width": window.width,
+        "emitters": data.emitter_count,
+        "environment": data.environment,
+        "faces": len(data.faces),
+        "spheres": data.spheres,
+        "sphere_data": data.sphere_data,
+        "bvh": data.bvh,
+        "leaves": data.leaves,
+    }
+
+
+def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) -> np.ndarray:
+    """Results of one pass (pixels, groups, channels)."""
+    groups = block.samples // block.group
+    settings = {
+        **fixed,
+        "first": block.first,
+        "pixels": block.pixels,
+        "sample": block.sample,
+        "groups": groups,
+        "group": block.group,
+    }
+    threads = block.pixels * groups
+    out = buffer(kernel.scene.device, np.full(threads * channels, np.nan, np.float32), 4)
+    kernel.run(threads, settings, out)
+    return out.to_numpy().view(np.float32).reshape(block.pixels, groups, channels)
+
+
+def _aovs(
+    uploaded: Uploaded,
+    tracer: str,
+    fixed: Mapping[str, Any],
+    blocks: list[Block],
+    window: Window,
+    names: tuple[str, ...],
+    spp: int,
+) -> dict[str, np.ndarray]:
+    """Auxiliary images as `render.aov.render_aovs` gives them."""
+    if not names:
+        return {}
+    kernel = Kernel(uploaded, tracer, "aov_main")
+    sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
+    ids = np.zeros((len(sums), 2))
+    for block in blocks:
+        values = _run(kernel, fixed, block, _AOV_CHANNELS)
+        where = slice(block.first, block.first + block.pixels)
+        for group in range(values.shape[1]):
+            sums[where] += values[:, group]
+        if block.sample == 0:
+            ids[where] = values[:, 0, 12:]
+    means = (sums / spp).astype(np.float32)
+    means[:, 12:] = ids
+    means = means.reshape(window.height, window.width, _AOV_CHANNELS)
+    result = {}
+    for name in names:
+        at, count = _AOV_AT[name], CHANNELS.get(name, 1)
+        plain = name in IDS or count == 1
+        result[name] = means[..., at] if plain else means[..., at : at + count]
+    return result

@@ -1,0 +1,202 @@
+"""Materials of a Mitsuba scene as rows of `g_materials` (`render/scene.slang`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mitsuba as mi
+import numpy as np
+
+from etendue.artifact import read_artifact
+from etendue.bsdf.neural import check_material
+from etendue.core.errors import InputError
+from etendue.render.path.slang_neural import DataBuilder
+from etendue.render.path.slang_textures import (
+    SLANG_LIMIT,
+    VALUE,
+    children,
+    constant,
+    numbers,
+    value,
+)
+
+Array = np.ndarray
+MATERIAL = np.dtype(
+    [
+        ("kind", "<u4"),
+        ("flags", "<u4"),
+        ("data", "<u4"),
+        ("eta", "<f4"),
+        ("color", VALUE),
+        ("second", VALUE),
+        ("alpha", VALUE),
+        ("index", "<f4", 3),
+        ("inside", "<f4"),
+        ("k", "<f4", 3),
+        ("weight", "<f4"),
+    ]
+)
+DIFFUSE, CONDUCTOR, GLASS, PLASTIC, NEURAL = range(5)
+TWO_SIDED, NONLINEAR = 1, 2
+Row = Array
+
+
+class Materials:
+    """Collects the materials of a scene, each once, in the order in which shapes show them."""
+
+    def __init__(self, builder: DataBuilder, baked: Mapping[str, Path]) -> None:
+        self.builder, self.baked = builder, baked
+        self.rows: list[Row] = []
+        self.owners: list[Any] = []
+        self.files: dict[Path, int] = {}
+
+    def number(self, shape: Any) -> int:
+        """Place of a shape's material in the rows."""
+        bsdf = shape.bsdf()
+        for place, other in enumerate(self.owners):
+            if other is bsdf:
+                return place
+        self.owners.append(bsdf)
+        if shape.id() in self.baked:
+            self.rows.append(self._neural(self.baked[shape.id()]))
+        else:
+            self.rows.append(self._row(bsdf, shape.id()))
+        return len(self.rows) - 1
+
+    def table(self) -> Array:
+        """All rows, at least one."""
+        return np.array(self.rows, MATERIAL) if self.rows else np.zeros(1, MATERIAL)
+
+    def _neural(self, file: Path) -> Row:
+        row = _blank(NEURAL)
+        if file not in self.files:
+            artifact = read_artifact(file, kind="material")
+            check_material(file, artifact)
+            self.files[file] = self.builder.add_neural(artifact)
+        row["data"], row["flags"] = self.files[file], TWO_SIDED
+        return row
+
+    def _row(self, bsdf: Any, owner: str) -> Row:
+        kind = bsdf.class_name()
+        if kind == "TwoSidedBRDF":
+            sides = [child for child in children(bsdf).values() if isinstance(child, mi.BSDF)]
+            if any(side is not sides[0] for side in sides):
+                raise _unknown(owner, "a twosided material with two different sides")
+            row = self._row(sides[0], owner)
+            row["flags"] |= TWO_SIDED
+            return row
+        build = BUILDERS.get(kind)
+        if build is None:
+            raise _unknown(owner, kind)
+        return build(self.builder, bsdf, owner)
+
+
+def _unknown(owner: str, kind: str) -> InputError:
+    return InputError(
+        f"shape {owner}",
+        "has a material that the Slang backend lacks",
+        got=kind,
+        expected=", ".join(sorted({*BUILDERS, "neural", "twosided"})),
+        fix=SLANG_LIMIT,
+    )
+
+
+def _blank(kind: int) -> Row:
+    row = np.zeros((), MATERIAL)
+    row["kind"], row["eta"] = kind, 1.0
+    row["color"], row["second"] = constant(1.0), constant(1.0)
+    return row
+
+
+def _diffuse(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row = _blank(DIFFUSE)
+    row["color"] = value(builder, children(bsdf)["reflectance"], owner)
+    return row
+
+
+def _plastic(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row, found = _blank(PLASTIC), children(bsdf)
+    row["eta"] = numbers(mi.traverse(bsdf)["eta"])[0]
+    row["color"] = value(builder, found["diffuse_reflectance"], owner)
+    if "specular_reflectance" in found:
+        row["second"] = value(builder, found["specular_reflectance"], owner)
+    row["inside"] = printed(bsdf, "fdr_int")
+    row["weight"] = printed(bsdf, "specular_sampling_weight")
+    row["flags"] = NONLINEAR if printed(bsdf, "nonlinear") else 0
+    return row
+
+
+def _conductor(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row, found = _blank(CONDUCTOR), children(bsdf)
+    if "specular_reflectance" in found:
+        row["color"] = value(builder, found["specular_reflectance"], owner)
+    for name, field in (("eta", "index"), ("k", "k")):
+        part = value(builder, found[name], owner)
+        if part["texture"]:
+            raise InputError(f"shape {owner}", f"has a textured {name}", fix=SLANG_LIMIT)
+        row[field] = part["constant"]
+    return row
+
+
+def _rough_conductor(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row = _conductor(builder, bsdf, owner)
+    row["alpha"] = _alpha(builder, bsdf, owner)
+    return row
+
+
+def _alpha(builder: DataBuilder, bsdf: Any, owner: str) -> Array:
+    """Roughness along u and v; only GGX with visible normals."""
+    text = str(bsdf)
+    if "distribution = ggx" not in text or printed(bsdf, "sample_visible") != 1:
+        raise InputError(
+            f"shape {owner}",
+            "has a microfacet distribution that the Slang backend lacks",
+            expected="ggx with sample_visible",
+            fix=SLANG_LIMIT,
+        )
+    found = children(bsdf)
+    if "alpha" in found:
+        alpha = value(builder, found["alpha"], owner)
+        alpha["constant"] = np.maximum(alpha["constant"], 1e-4)
+        return alpha
+    parts = [value(builder, found[name], owner) for name in ("alpha_u", "alpha_v")]
+    if any(part["texture"] for part in parts):
+        raise InputError(f"shape {owner}", "has textured anisotropy", fix=SLANG_LIMIT)
+    u, v = (max(float(part["constant"][0]), 1e-4) for part in parts)
+    return constant(np.array([u, v, 0.0]))
+
+
+def _dielectric(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row, found = _blank(GLASS), children(bsdf)
+    row["eta"] = numbers(mi.traverse(bsdf)["eta"])[0]
+    for name, field in (("specular_reflectance", "color"), ("specular_transmittance", "second")):
+        if name in found:
+            row[field] = value(builder, found[name], owner)
+    return row
+
+
+def _rough_dielectric(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row = _dielectric(builder, bsdf, owner)
+    row["alpha"] = _alpha(builder, bsdf, owner)
+    return row
+
+
+BUILDERS: Mapping[str, Callable[[DataBuilder, Any, str], Row]] = {
+    "SmoothDiffuse": _diffuse,
+    "SmoothPlastic": _plastic,
+    "SmoothConductor": _conductor,
+    "RoughConductor": _rough_conductor,
+    "SmoothDielectric": _dielectric,
+    "RoughDielectric": _rough_dielectric,
+}
+
+
+def printed(node: Any, name: str) -> float:
+    """A number that a Mitsuba object only tells in its description."""
+    found = re.search(rf"\b{name} = \[?([-+.\deE]+)", str(node))
+    if found is None:
+        raise InputError(node.class_name(), f"does not tell its {name}", fix=SLANG_LIMIT)
+    return float(found[1])
