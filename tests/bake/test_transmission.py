@@ -37,7 +37,7 @@ def baked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transmission, "SAMPLES", 1 << 11)
         patch.setattr(transmission, "ROUNDS", 1)
-        bake(frosted(), TINY, path)
+        bake(frosted(), replace(TINY, steps=480, texels=128), path)
     return path
 
 

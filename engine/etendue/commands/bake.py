@@ -246,6 +246,9 @@ def _check_transmitting(job: Job, settings: BakeSettings) -> None:
         ("--report", job.report is not None),
         ("--decoder", job.decoder is not None),
         ("--target-flip", settings.target_flip > 0),
+        ("--reciprocal", settings.reciprocal),
+        ("--latents", settings.latents != "f16"),
+        ("--weights", settings.weights != "f32"),
     ):
         if given:
             raise InputError(option, "does not know materials that transmit", fix="Leave it out")

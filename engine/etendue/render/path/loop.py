@@ -115,10 +115,7 @@ def _bounce(
         length = dr.select(endless, dr.inf, ds.dist)
         emitted = emitted * transmittance(_beyond(table, number, si, to_light, absorption), length)
         absorption = _beyond(table, number, si, e.wo, absorption)
-    if options.strategy == "mis":
-        weight = dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
-    else:
-        weight = mi.Float(1.0) if options.strategy == "light" else dr.select(ds.delta, 1.0, 0.0)
+    weight = _light_weight(options, ds, e)
     radiance += dr.select(lit, carried * weight * e.value * emitted, 0.0)
 
     # the next ray
@@ -148,6 +145,13 @@ def _bounce(
         absorption=absorption,
         active=active,
     )
+
+
+def _light_weight(options: PathOptions, ds: Any, e: Evaluation) -> Any:
+    """Weight of a light that was drawn, against having met it by chance."""
+    if options.strategy == "mis":
+        return dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
+    return mi.Float(1.0) if options.strategy == "light" else dr.select(ds.delta, 1.0, 0.0)
 
 
 def transmittance(absorption: Any, length: Any) -> Any:
