@@ -17,7 +17,7 @@ KEYS = re.findall(r"^@\w+\{([^,\s]+),", BIBLIOGRAPHY, re.MULTILINE)
 NAME = r"[A-ZÀ-ÞĀ-Ž][\w'’-]+"
 # "Guo et al. 2018", "Guo, Hašan and Zhao 2018", "Henyey and Greenstein 1941", "Heitz 2014"
 CITATION = re.compile(
-    rf"\b({NAME})(?:,? et al\.|(?:, {NAME})*,? (?:and|&) {NAME})?,? \(?((?:19|20)\d\d)[a-z]?\b"
+    rf"\b({NAME})(?:,? et al\.|(?:, {NAME})*,? (?:and|&) {NAME})?,? \(?((?:18|19|20)\d\d)[a-z]?\b"
 )
 MONTHS = set("January February March April May June July August September October".split())
 MONTHS |= {"November", "December"}

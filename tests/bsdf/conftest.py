@@ -197,21 +197,27 @@ def surface(
 def forward_walk(
     material: LayeredMaterial, wi: np.ndarray, n: int, seed: int, ledger: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Exit directions and RGB weights of `n` photons through the only stack of `material`."""
+    """Exit directions and RGB weights of `n` photons through the only stack of `material`.
+
+    Photons leave an open stack below too, and start below when `wi` points there.
+    """
     rng = np.random.default_rng(seed)
     layers = [material.layers[i] for i in material.stacks[0].layers]
+    layers = [layer for layer in layers if layer.kind != LayerKind.OPEN]
     last = len(layers) - 1
-    p = Walkers(-np.tile(wi, (n, 1)), np.zeros(n, int), np.zeros(n), np.ones((n, 3)))
+    first = np.full(n, 0 if wi[2] > 0 else last)
+    p = Walkers(-np.tile(wi, (n, 1)), first, np.zeros(n), np.ones((n, 3)))
     out_d, out_w = [], []
     for _ in range(400):
         if not len(p.k):
             break
-        here = np.where(_fly(p, layers, rng), p.k, -1)
+        flown = _fly(p, layers, rng) if out_d else np.full(n, True)  # photons start at a surface
+        here = np.where(flown, p.k, -1)
         for k, layer in enumerate(layers):
             at = np.flatnonzero(here == k)
             if len(at):
                 _hit(p, at, layer, rng, ledger)
-        escaped = (p.k < 0) & (p.weight.max(1) > 0)
+        escaped = ((p.k < 0) | (p.k > last)) & (p.weight.max(1) > 0)
         out_d.append(p.d[escaped])
         out_w.append(p.weight[escaped])
         keep = (p.k >= 0) & (p.k <= last) & (p.weight.max(1) > 1e-5)

@@ -331,3 +331,22 @@ def test_a_real_document_whose_texture_is_missing(
     if not found or list(shared_data.rglob("brass_color.jpg")):
         pytest.skip("needs the brass material without its textures")
     refused("brass_color.jpg", found[0], "-o", tmp_path / "x.eta", "--steps", "3")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--report", "pictures"),
+        ("--target-flip", "0.1"),
+        ("--reciprocal",),
+        ("--latents", "cb3"),
+        ("--weights", "f16"),
+    ],
+    ids=lambda option: option[0],
+)
+def test_what_is_not_known_of_materials_that_transmit(
+    option: tuple[str, ...], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    glass = ROOT / "assets" / "materials" / "frosted_glass.mtlx"
+    words = f"{option[0]}: does not know materials that transmit"
+    refused(words, glass, "-o", tmp_path / "g.eta", "--steps", 2, *option)

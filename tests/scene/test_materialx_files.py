@@ -19,6 +19,7 @@ OWN = (
     "pearl_candy",
     "varnished_wood",
 )
+CLEAR = ("frosted_glass", "tinted_glass", "soap_bubble")
 # Example: kinds of the layers of each stack, number of channels, inputs noted as not modelled.
 EXAMPLES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "GltfPbr/gltf_pbr_boombox": ("c id", 11, ("emissive", "occlusion")),
@@ -26,16 +27,14 @@ EXAMPLES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "GltfPbr/gltf_pbr_gold": ("c", 0, ()),
     "OpenPbr/open_pbr_aluminum_brushed": ("c", 0, ()),
     "OpenPbr/open_pbr_default": ("id", 0, ()),
-    "OpenPbr/open_pbr_glass": ("ib", 0, ("transmission_weight",)),
-    "OpenPbr/open_pbr_honey": ("ib", 0, ("transmission_weight",)),
-    "OpenPbr/open_pbr_soapbubble": (
-        "b", 0, ("transmission_weight", "thin_film_weight", "geometry_thin_walled"),
-    ),
+    "OpenPbr/open_pbr_glass": ("io", 0, ("transmission_dispersion_scale",)),
+    "OpenPbr/open_pbr_honey": ("io", 0, ("transmission_scatter",)),
+    "OpenPbr/open_pbr_soapbubble": ("io", 0, ()),
     "OpenPbr/open_pbr_velvet": ("id", 0, ()),
     "StandardSurface/standard_surface_brick_procedural": ("id", 6, ()),
     "StandardSurface/standard_surface_copper": ("ic", 0, ()),
     "StandardSurface/standard_surface_default": ("id", 0, ()),
-    "StandardSurface/standard_surface_glass": ("ib", 0, ("transmission",)),
+    "StandardSurface/standard_surface_glass": ("io", 0, ()),
     "StandardSurface/standard_surface_gold": ("c", 0, ()),
     "StandardSurface/standard_surface_greysphere": ("id", 0, ()),
     "StandardSurface/standard_surface_jade": ("id", 0, ("subsurface",)),
@@ -48,7 +47,7 @@ EXAMPLES: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }  # fmt: skip
 _LETTERS = {
     LayerKind.BLACK: "b", LayerKind.DIFFUSE: "d", LayerKind.CONDUCTOR: "c",
-    LayerKind.DIELECTRIC: "i",
+    LayerKind.DIELECTRIC: "i", LayerKind.OPEN: "o",
 }  # fmt: skip
 
 
@@ -166,7 +165,7 @@ def _levels(value: float | Channel, material: LayeredMaterial) -> list[float]:
 def test_own_materials_are_small_and_listed() -> None:
     files = [p for p in ASSETS.rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < 3_000_000
-    assert {p.stem for p in ASSETS.glob("*.mtlx")} == set(OWN)
+    assert {p.stem for p in ASSETS.glob("*.mtlx")} == {*OWN, *CLEAR}
     listed = (ASSETS.parent / "SOURCES.md").read_text(encoding="utf-8")
     for path in files:
         assert f"`materials/{path.relative_to(ASSETS)}`" in listed

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etendue.scene.material import LayeredMaterial, LayerKind
+from etendue.scene.material import Interior, LayeredMaterial, LayerKind
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
@@ -152,12 +152,27 @@ def test_generalised_schlick_alone_and_on_top(documents: Any, node: Any, parts: 
     assert interface.reflect_tint == pytest.approx((0.5, 0.25, 0.125))
 
 
-def test_transmission_is_lost_and_said(documents: Any, node: Any) -> None:
+def test_transmission(documents: Any, node: Any) -> None:
+    """RT bounds a solid or, where the surface says so, a thin wall; T reflects nothing."""
+    for mode, reflects in (("RT", 1.0), ("T", 0.0)):
+        body = node("dielectric_bsdf", "glass", "BSDF", scatter_mode=f"string: {mode}")
+        material = documents.load(documents.surface(body, "glass"))
+        assert [layer.kind for layer in material.layers] == [LayerKind.DIELECTRIC, LayerKind.OPEN]
+        assert material.layers[0].reflect_tint == (reflects,) * 3
+        assert material.interior == Interior()
+        assert material.notes == ()
+    volume = node("absorption_vdf", "v", "VDF", absorption="vector3: 0.1,0.2,0.3")
+    layered = node("layer", "l", "BSDF", top="BSDF @ glass", base="VDF @ v")
+    body = node("dielectric_bsdf", "glass", "BSDF", scatter_mode="string: RT") + volume + layered
+    material = documents.load(documents.surface(body, "l"))
+    assert material.interior.absorption == pytest.approx((0.1, 0.2, 0.3))
     body = node("dielectric_bsdf", "glass", "BSDF", scatter_mode="string: RT")
-    material = documents.load(documents.surface(body, "glass"))
-    assert [layer.kind for layer in material.layers] == [LayerKind.DIELECTRIC, LayerKind.BLACK]
-    assert len(material.notes) == 1
-    assert "transmitted light is lost" in material.notes[0]
+    wall = node("surface", "S", "surfaceshader", bsdf="BSDF @ glass", thin_walled="boolean: true")
+    material = documents.load(documents.document(body + wall))
+    assert material.interior is None
+    assert len(material.stacks[0].layers) == 3
+    etas = [material.layers[k].eta for k in material.stacks[0].layers[:2]]
+    assert etas[0] * etas[1] == pytest.approx(1.0)
 
 
 def test_volume_below_an_interface(documents: Any, node: Any, parts: str) -> None:

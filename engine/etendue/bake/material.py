@@ -74,6 +74,8 @@ def bake(
         settings, shared = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
+    if material.transmits:
+        return _bake_transmission(material, settings, out, resume, progress, stop)
     identity = {"material": material.source_hash, "settings": settings.record()}
     reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
@@ -124,6 +126,26 @@ def _judge(
     good_enough: Callable[[Artifact], bool],
 ) -> Callable[[train.Fit], bool]:
     return lambda fit: good_enough(export(material, settings, fit, reference, [], final=False))
+
+
+def _bake_transmission(
+    material: LayeredMaterial,
+    settings: BakeSettings,
+    out: Path,
+    resume: bool,
+    progress: train.Progress,
+    stop: Callable[[], bool],
+) -> Artifact:
+    """`bake` for materials that transmit, which keep no checkpoint."""
+    from etendue.bake.transmission import bake_transmission
+
+    if resume:
+        raise InputError(
+            material.name, "transmits: its bake cannot be resumed", fix="Bake without --resume"
+        )
+    artifact = bake_transmission(material, settings, progress=progress, stop=stop)
+    write_artifact(out, artifact)
+    return artifact
 
 
 def _saver(
@@ -214,7 +236,15 @@ def plan_steps(
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
     shared = None if decoder is None else with_decoder(settings, decoder)[1]
-    reference = Layered(material, walks=settings.walks)
+    reference: InlineBSDF | None = None
+    if material.transmits:
+        from etendue.bake.transmission import first_lobe
+
+        reference = first_lobe(material, settings.walks)
+        if reference is None:  # nothing to train
+            return 1
+    else:
+        reference = Layered(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     began = time.monotonic()
     pool = settings.pool * settings.reuse

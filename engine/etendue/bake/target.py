@@ -104,6 +104,7 @@ def launch(
     rng = mi.PCG32(initstate=mi.UInt64(start), initseq=mi.UInt64(stream))
     dr.eval(rng)  # a literal state would make every batch a new kernel
     wi = _upper(mi, rng)
+    wi = getattr(reference, "view", lambda w: w)(wi)  # charts, see `bsdf.hemispheres`
     p = ShadingPoint(
         uv=mi.Point2f(*_columns(uv[lanes])),
         wi=wi,

@@ -2,7 +2,8 @@
 
 Local shading frame, normal +z. `wi` points to the viewer, `wo` is sampled. `eval(wi, wo)` includes
 |cos theta_o|. `pdf` is per solid angle. `sample` returns `wo`, `pdf` and weight = eval / pdf.
-Radiance transport. The caller has flipped both directions so that `wi.z > 0`.
+Radiance transport. The caller has flipped both directions so that `wi.z > 0`, except for solids
+that transmit (`TransmittingBSDF.two_sided` is false), whose inside is below.
 
 All types are Dr.Jit arrays of the active Mitsuba variant, hence `Any`.
 """
@@ -29,6 +30,9 @@ class BSDFSample:
     wo: Any  # Vector3f
     pdf: Any  # Float, 1/sr
     weight: Any  # Color3f, eval / pdf
+    # materials that transmit only
+    delta: Any = None  # Bool, a direction without density: `pdf` is 1, no other draw can meet it
+    eta: Any = None  # Float, index on the side of `wo` over that on the side of `wi`
 
 
 class InlineBSDF(Protocol):
@@ -62,3 +66,15 @@ class InlineBSDF(Protocol):
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
         """Approximate reflectance for the denoiser's albedo AOV (Color3f)."""
         ...
+
+
+class TransmittingBSDF(InlineBSDF, Protocol):
+    """An `InlineBSDF` over the whole sphere: `f` may be positive for `wo.z < 0`.
+
+    `eval` and `pdf` leave out delta directions; `sample` draws them too and fills in
+    `BSDFSample.delta` and `BSDFSample.eta`.
+    """
+
+    transmits: bool  # True
+    two_sided: bool  # a thin wall: the caller flips; a solid is told on which side it is seen
+    absorption: tuple[float, float, float]  # inside a solid, per unit of scene length

@@ -42,6 +42,16 @@ def seeded(*values: Any) -> Any:
     return mi.PCG32(initstate=mi.UInt64(a), initseq=mi.UInt64(b ^ lane))
 
 
+def is_solid(inline: InlineBSDF) -> bool:
+    """Whether the material bounds a solid that light enters, so that its sides differ."""
+    return transmits(inline) and not inline.two_sided  # type: ignore[attr-defined]
+
+
+def transmits(inline: InlineBSDF) -> bool:
+    """Whether light passes through the material."""
+    return bool(getattr(inline, "transmits", False))
+
+
 def upper_point(si: Any, wo: Any, active: Any) -> tuple[ShadingPoint, Any, Any]:
     """Shading point on the upper side, `wo` flipped likewise, and the lanes worth work."""
     wi, wo, active = mi.Vector3f(si.wi), mi.Vector3f(wo), mi.Bool(active)
@@ -51,33 +61,49 @@ def upper_point(si: Any, wo: Any, active: Any) -> tuple[ShadingPoint, Any, Any]:
     return point, wo, active & (wi.z > 0.0)
 
 
+def point_of(inline: InlineBSDF, si: Any, wo: Any, active: Any) -> tuple[ShadingPoint, Any, Any]:
+    """`upper_point`, but a solid keeps its sides, and the far side counts where light passes."""
+    if not transmits(inline):
+        p, wo, active = upper_point(si, wo, active)
+        return p, wo, active & (wo.z > 0.0)
+    if not is_solid(inline):
+        return upper_point(si, wo, active)
+    point = ShadingPoint(mi.Point2f(si.uv), mi.Vector3f(si.wi), mi.Float(0.0))
+    return point, mi.Vector3f(wo), mi.Bool(active) & (si.wi.z != 0.0)
+
+
 def sample(inline: InlineBSDF, si: Any, u1: Any, u2: Any, active: Any) -> tuple[Any, Any]:
     """`mi.BSDF.sample` through an inline material."""
-    p, _, active = upper_point(si, si.wi, active)
+    p, _, active = point_of(inline, si, si.wi, active)
     rng = seeded(p.wi.x, p.wi.y, p.uv.x, p.uv.y, u1, u2.x, u2.y)
     drawn = inline.sample(p, mi.Point3f(u1, u2.x, u2.y), rng, active)
     active &= drawn.pdf > 0.0
     bs = mi.BSDFSample3f()
-    bs.wo = mi.Vector3f(drawn.wo.x, drawn.wo.y, dr.mulsign(drawn.wo.z, si.wi.z))
+    side = 1.0 if is_solid(inline) else si.wi.z
+    bs.wo = mi.Vector3f(drawn.wo.x, drawn.wo.y, dr.mulsign(drawn.wo.z, side))
     bs.pdf = dr.select(active, drawn.pdf, 0.0)
     bs.eta = 1.0
     bs.sampled_type = mi.UInt(+mi.BSDFFlags.GlossyReflection)
     bs.sampled_component = mi.UInt(0)
+    if transmits(inline):
+        flag, back = mi.BSDFFlags, bs.wo.z * si.wi.z > 0.0
+        smooth = dr.select(back, mi.UInt(+flag.DeltaReflection), mi.UInt(+flag.DeltaTransmission))
+        rough = dr.select(back, mi.UInt(+flag.GlossyReflection), mi.UInt(+flag.GlossyTransmission))
+        bs.sampled_type = dr.select(drawn.delta, smooth, rough)
+        bs.eta = drawn.eta
     return bs, dr.select(active, drawn.weight, 0.0)
 
 
 def evaluate(inline: InlineBSDF, si: Any, wo: Any, active: Any) -> Any:
     """`mi.BSDF.eval` through an inline material."""
-    p, wo, active = upper_point(si, wo, active)
-    active &= wo.z > 0.0
+    p, wo, active = point_of(inline, si, wo, active)
     rng = seeded(p.wi.x, p.wi.y, p.uv.x, p.uv.y, wo.x, wo.y)
     return dr.select(active, inline.eval(p, wo, rng, active), 0.0)
 
 
 def density(inline: InlineBSDF, si: Any, wo: Any, active: Any) -> Any:
     """`mi.BSDF.pdf` through an inline material."""
-    p, wo, active = upper_point(si, wo, active)
-    active &= wo.z > 0.0
+    p, wo, active = point_of(inline, si, wo, active)
     return dr.select(active, inline.pdf(p, wo, active), 0.0)
 
 
@@ -94,9 +120,14 @@ def plugin(name: str, load: Callable[[Any], InlineBSDF]) -> type:
             lobes = mi.BSDFFlags.GlossyReflection | mi.BSDFFlags.DiffuseReflection
             sides = mi.BSDFFlags.FrontSide | mi.BSDFFlags.BackSide
             flags = lobes | sides | mi.BSDFFlags.SpatiallyVarying
+            self.inline = load(props)
+            if transmits(self.inline):
+                flags |= mi.BSDFFlags.GlossyTransmission
+                flags |= mi.BSDFFlags.DeltaReflection | mi.BSDFFlags.DeltaTransmission
+            if is_solid(self.inline):
+                flags |= mi.BSDFFlags.NonSymmetric
             self.m_components = [flags]
             self.m_flags = flags
-            self.inline = load(props)
 
         def sample(self, ctx: Any, si: Any, u1: Any, u2: Any, active: Any = True) -> Any:
             return sample(self.inline, si, u1, u2, active)
@@ -127,18 +158,24 @@ def plugin(name: str, load: Callable[[Any], InlineBSDF]) -> type:
 def load_layered(props: Any) -> InlineBSDF:
     """`filename` (.mtlx), optional `material` (name) and `resolution` (texels)."""
     from ..scene.materialx import load_material
-    from .layered import Layered
+    from .transmission import reference
 
     name = props["material"] if "material" in props else None
     resolution = int(props["resolution"]) if "resolution" in props else 512
-    return Layered(load_material(resolve(props["filename"]), name, resolution=resolution))
+    return reference(load_material(resolve(props["filename"]), name, resolution=resolution))
 
 
 def load_neural(props: Any) -> InlineBSDF:
     """`filename` (.eta)."""
+    from ..artifact import read_artifact
     from .neural import NeuralBSDF
+    from .neural_transmission import NeuralTransmission
+    from .transmission_artifact import is_transmission
 
-    return NeuralBSDF.load(resolve(props["filename"]))
+    path = resolve(props["filename"])
+    artifact = read_artifact(path, kind="material")
+    kind = NeuralTransmission if is_transmission(artifact) else NeuralBSDF
+    return kind(artifact, path)
 
 
 def register(mitsuba: ModuleType) -> None:

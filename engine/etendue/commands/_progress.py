@@ -55,8 +55,11 @@ def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], boo
             print(f"interrupted: {output} is complete", file=sys.stderr)
             raise KeyboardInterrupt
     except BakeStoppedError:
-        again = f"continue with `etendue bake ... -o {output} --resume`"
-        print(f"interrupted: kept {checkpoint_path(output)}; {again}", file=sys.stderr)
+        kept = "nothing was kept: bakes of materials that transmit start again"
+        if checkpoint_path(output).exists():
+            again = f"continue with `etendue bake ... -o {output} --resume`"
+            kept = f"kept {checkpoint_path(output)}; {again}"
+        print(f"interrupted: {kept}", file=sys.stderr)
         raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -133,8 +133,6 @@ def _here(job: Job, settings: BakeSettings) -> dict[str, Any]:
     """Bake one material in this process."""
     from etendue.artifact import read_artifact
     from etendue.bake.material import checkpoint_path, with_decoder
-    from etendue.bake.quality import heldout_error
-    from etendue.bsdf.layered import Layered
     from etendue.bsdf.neural import check_material
     from etendue.device.drjit import activate
     from etendue.scene.materialx import load_material
@@ -147,6 +145,8 @@ def _here(job: Job, settings: BakeSettings) -> dict[str, Any]:
         settings = with_decoder(settings, donor)[0]
     source = load_material(job.material, job.name, settings.resolution)
     _tell_notes(source)
+    if source.transmits:
+        _check_transmitting(job, settings)
     settings = _with_steps(source, settings, job, donor)
     if job.restart:
         checkpoint_path(job.output).unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def _here(job: Job, settings: BakeSettings) -> dict[str, Any]:
         "steps": settings.steps,
         "seconds": round(time.monotonic() - began, 1),
         "seed": settings.seed,
-        "heldout": heldout_error(artifact, Layered(source, walks=64)),
+        "heldout": _heldout(artifact, source),
         "reproduce": _command(job, settings),
     }
     if job.report is not None:
@@ -240,6 +240,32 @@ def _judge(source: LayeredMaterial, target: float) -> Any:
     return flip_judge(source, target, lambda flip: typer.echo(f"FLIP {flip:.4f}", err=True))
 
 
+def _check_transmitting(job: Job, settings: BakeSettings) -> None:
+    """Raise `InputError` for what is not known of materials that let light through."""
+    for option, given in (
+        ("--report", job.report is not None),
+        ("--decoder", job.decoder is not None),
+        ("--target-flip", settings.target_flip > 0),
+        ("--reciprocal", settings.reciprocal),
+        ("--latents", settings.latents != "f16"),
+        ("--weights", settings.weights != "f32"),
+    ):
+        if given:
+            raise InputError(option, "does not know materials that transmit", fix="Leave it out")
+
+
+def _heldout(artifact: Any, source: LayeredMaterial) -> list[dict[str, Any]]:
+    """Errors by mip level or, where light passes through, by pair of hemispheres."""
+    if source.transmits:
+        from etendue.bake import transmission
+
+        return transmission.heldout_error(artifact, source)
+    from etendue.bake.quality import heldout_error
+    from etendue.bsdf.layered import Layered
+
+    return heldout_error(artifact, Layered(source, walks=64))
+
+
 def _command(job: Job, settings: BakeSettings) -> str:
     """The command line that makes the same file again."""
     words = ["etendue", "bake", str(job.material), "-o", str(job.output)]
@@ -286,7 +312,6 @@ def _print(figures: dict[str, Any], json: bool) -> None:
         f"{figures['seconds']} s"
     )
     for row in figures["heldout"]:
-        typer.echo(
-            f"  mip {row['level']}: relative error {row['relative']:.3f}, bias {row['bias']:+.3f}"
-        )
+        where = row["lobe"] if "lobe" in row else f"mip {row['level']}"
+        typer.echo(f"  {where}: relative error {row['relative']:.3f}, bias {row['bias']:+.3f}")
     typer.echo(f"reproduce: {figures['reproduce']}")

@@ -38,6 +38,7 @@ def run(
     from etendue.bake.settings import BakeSettings, check_settings
     from etendue.bsdf.layered import Layered
     from etendue.commands._progress import baking
+    from etendue.core.errors import InputError
     from etendue.device.drjit import activate
     from etendue.report.page import ReportSettings, write_report
     from etendue.scene.materialx import load_material
@@ -50,6 +51,8 @@ def run(
     activate()
     _say(f"loading {source_path.name}")
     source = load_material(source_path, None, resolution)
+    if source.transmits:
+        raise InputError("--material", "transmits, which the report cannot show", got=material)
     steps = plan_steps(source, settings, minutes)
     settings = dataclasses.replace(settings, steps=steps)
     eta = output / "material.eta"

@@ -11,9 +11,11 @@ from etendue.artifact import Artifact, read_artifact
 from etendue.bsdf import neural_numpy
 from etendue.bsdf.neural import check_material
 from etendue.bsdf.pyramid import level_offsets
+from etendue.bsdf.transmission_artifact import is_transmission
 from etendue.core.errors import DeviceError
 from etendue.formats.material import plain
 from etendue.render.build_state import ParsedState
+from etendue.render.build_twin_transmission import TransmissionTwin
 
 Array = np.ndarray
 
@@ -31,9 +33,11 @@ class NeuralTwin:
         self.offsets = level_offsets(self.resolution)
 
     @classmethod
-    def load(cls, path: str | Path) -> NeuralTwin:
-        """Read and verify a `.eta` file."""
+    def load(cls, path: str | Path) -> NeuralTwin | TransmissionTwin:
+        """Read and verify a `.eta` file, whether light passes through it or not."""
         artifact = read_artifact(path, kind="material")
+        if is_transmission(artifact):
+            return TransmissionTwin(artifact, path)
         check_material(path, artifact)
         return cls(artifact)
 
@@ -69,16 +73,19 @@ class NeuralTwin:
         return total
 
 
-def take_twins(state: ParsedState) -> dict[str, NeuralTwin]:
+Twin = NeuralTwin | TransmissionTwin
+
+
+def take_twins(state: ParsedState) -> dict[str, Twin]:
     """Put a stand-in for every neural material of an XML scene; the twins by shape name."""
-    twins: dict[int, NeuralTwin] = {}
+    twins: dict[int, Twin] = {}
     for node in state.of_type("BSDF"):
         props = state.props(node)
         if props.plugin_name() == "neural":
             twins[node] = NeuralTwin.load(props["filename"])
             props.set_plugin_name("diffuse")
             del props["filename"]
-    two_sided: dict[int, NeuralTwin] = {}
+    two_sided: dict[int, Twin] = {}
     for node in state.of_type("BSDF"):
         for _, child in state.children(node, "BSDF"):
             if child in twins and state.props(node).plugin_name() != "twosided":
@@ -90,7 +97,7 @@ def take_twins(state: ParsedState) -> dict[str, NeuralTwin]:
             if child in twins:
                 two_sided[node] = twins[child]
     twins |= two_sided
-    found: dict[str, NeuralTwin] = {}
+    found: dict[str, Twin] = {}
     for shape in state.of_type("Shape"):
         for _, child in state.children(shape, "BSDF"):
             if child in twins:

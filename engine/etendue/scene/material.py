@@ -7,7 +7,9 @@ Conventions (shared with `bsdf/layered.py`, its only interpreter):
   is u = 0; texel centres at (i + 0.5) / size; both axes wrap; bilinear lookup.
 * A material is a statistical mixture  f = sum_s weight_s f_s  of `Stack`s (weights are RGB and may
   exceed one in sum only for additive graphs); a stack is walked from `layers[0]` (top) down to
-  `layers[-1]` (opaque).
+  `layers[-1]` (opaque, or OPEN where light leaves the stack downwards).
+* A material with an open stack transmits. Below it lies the inside of a solid (`interior` says
+  what light loses there) or, without an interior, air: the surface is a thin wall.
 * Every layer has its own local frame (`normal` slopes, `tangent` direction) inside the shading
   frame.
 """
@@ -23,12 +25,13 @@ ALPHA_MIN = 0.03  # smoothest GGX we model; smaller roughness is raised to this 
 
 
 class LayerKind(IntEnum):
-    """What a layer is; DIELECTRIC refracts to the layer below, the others are opaque."""
+    """What a layer is; DIELECTRIC refracts to the layer below, the others end a stack."""
 
     BLACK = 0  # absorbs everything (stands for light that is transmitted and lost)
     DIFFUSE = 1  # energy-preserving Oren-Nayar
     CONDUCTOR = 2  # GGX with the generalised Schlick / F82 Fresnel
     DIELECTRIC = 3  # GGX interface, reflects and refracts; a medium lies below it
+    OPEN = 4  # nothing: light that arrives here leaves the stack
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,10 @@ class Layer:
     tau_absorb: RGB = BLACK_RGB
     tau_scatter: Scalar = 0.0  # grey scattering depth, single-scattering albedo 1
     g: Scalar = 0.0  # Henyey-Greenstein mean cosine
+    # DIELECTRIC in an open stack
+    smooth: bool = False  # a mirror: no lobe but delta directions; all layers of a stack or none
+    film_eta: Scalar = 1.0  # refractive index of a thin film on the interface, relative to above
+    film_thickness: Scalar = 0.0  # nanometres, 0 = no film
     # DIFFUSE
     albedo: RGB = (0.8, 0.8, 0.8)  # of the Lambert / EON lobe itself
     roughness: Scalar = 0.0  # Oren-Nayar sigma in [0, 1]
@@ -81,7 +88,7 @@ class Stack:
     """
 
     weight: RGB
-    layers: tuple[int, ...]  # indices into `LayeredMaterial.layers`; the last one is opaque
+    layers: tuple[int, ...]  # indices into `LayeredMaterial.layers`; the last one is no DIELECTRIC
     sheen_color: RGB = BLACK_RGB
     sheen_roughness: Scalar = 0.3
 
@@ -95,6 +102,13 @@ class ParameterTexture:
 
 
 @dataclass(frozen=True)
+class Interior:
+    """What light meets inside a solid: transmittance exp(-absorption length), RGB."""
+
+    absorption: tuple[float, float, float] = (0.0, 0.0, 0.0)  # per unit of scene length
+
+
+@dataclass(frozen=True)
 class LayeredMaterial:
     """Everything that baking or reference rendering needs to know of a material."""
 
@@ -104,3 +118,13 @@ class LayeredMaterial:
     texture: ParameterTexture = ParameterTexture()
     notes: tuple[str, ...] = ()  # one line per input that is not modelled and what replaces it
     source_hash: str = ""  # SHA-256 over the document and every image it reads
+    interior: Interior | None = None  # of the solid below open stacks, None for a thin wall
+
+    def is_open(self, stack: Stack) -> bool:
+        """Whether light passes through `stack`."""
+        return self.layers[stack.layers[-1]].kind == LayerKind.OPEN
+
+    @property
+    def transmits(self) -> bool:
+        """Whether any stack is open."""
+        return any(map(self.is_open, self.stacks))

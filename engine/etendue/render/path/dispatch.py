@@ -7,7 +7,7 @@ of the BSDF and evaluated one after the other under `dr.if_stmt`, where weights 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,9 @@ class Evaluation:
     wo: Any  # Vector3f, drawn direction
     wo_pdf: Any  # Float
     weight: Any  # Color3f, f |cos| / pdf of the drawn direction
+    # None where no material transmits
+    delta: Any = None  # Bool, the drawn direction has no density
+    eta: Any = None  # Float, relative index crossed by the drawn direction
 
 
 @dataclass
@@ -78,6 +81,35 @@ class InlineTable:
         """True when there is any inline material."""
         return bool(self.materials)
 
+    @property
+    def transmits(self) -> bool:
+        """True when light passes through any inline material."""
+        return any(getattr(inline, "transmits", False) for inline in self.materials)
+
+    def bounds_solid(self, number: Any) -> Any:
+        """Whether each lane's material is the boundary of a solid: not to be turned over."""
+        return self._where(number, lambda inline: not inline.two_sided)
+
+    def passes(self, number: Any) -> Any:
+        """Whether each lane's material transmits."""
+        return self._where(number, lambda inline: True)
+
+    def absorption(self, number: Any) -> Any:
+        """Absorption coefficient inside each lane's solid (Color3f)."""
+        result = mi.Color3f(0.0)
+        for index, inline in enumerate(self.materials):
+            inside = getattr(inline, "absorption", (0.0, 0.0, 0.0))
+            if any(inside):
+                result = dr.select(number == index, mi.Color3f(*inside), result)
+        return result
+
+    def _where(self, number: Any, holds: Callable[[Any], bool]) -> Any:
+        result = mi.Bool(False)
+        for index, inline in enumerate(self.materials):
+            if getattr(inline, "transmits", False) and holds(inline):
+                result |= number == index
+        return result
+
     def lookup(self, bsdf: Any, active: Any) -> Any:
         """Material number of each lane, `NONE` for Mitsuba's own BSDFs."""
         number = dr.reinterpret_array(mi.UInt, bsdf)
@@ -107,7 +139,10 @@ class InlineTable:
                 result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, inline: Any = inline
             ) -> tuple[Evaluation, Any]:
                 value, pdf, drawn = inline.eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
-                return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight), rng
+                delta, eta = drawn.delta, drawn.eta
+                if result.delta is not None and delta is None:
+                    delta, eta = mi.Bool(False), mi.Float(1.0)
+                return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight, delta, eta), rng
 
             def skip(
                 result: Evaluation, p: Any, wo: Any, u: Any, rng: Any

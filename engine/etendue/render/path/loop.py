@@ -48,6 +48,7 @@ class PathState:
     eta: Any  # Float, product of the relative indices of refraction
     depth: Any  # UInt, bounces so far
     cone: Cone | None  # only when inline materials want footprints
+    absorption: Any  # Color3f, of the solid the ray is in; None when no inline material transmits
     active: Any  # Bool
 
 
@@ -71,6 +72,7 @@ def trace_paths(
         eta=mi.Float(1.0),
         depth=mi.UInt(0),
         cone=cone if table else None,
+        absorption=mi.Color3f(0.0) if table.transmits else None,
         active=mi.Bool(True),
     )
     limit = options.max_depth if options.max_depth >= 0 else 0xFFFFFFFF
@@ -90,7 +92,10 @@ def _bounce(
 ) -> PathState:
     """One segment: what the ray hits, light found there, the next ray."""
     si = scene.ray_intersect(s.ray, mi.RayFlags.All, s.depth == 0, s.active)
-    radiance = s.radiance + s.throughput * _emission(scene, options, si, s)
+    carried = s.throughput
+    if s.absorption is not None:
+        carried = carried * transmittance(s.absorption, si.t)
+    radiance = s.radiance + carried * _emission(scene, options, si, s)
     active = s.active & si.is_valid() & (s.depth + 1 < limit)
     bsdf = si.bsdf()
 
@@ -102,15 +107,19 @@ def _bounce(
     ds, emitted = scene.sample_emitter_direction(si, u, True, lit)
     lit = lit & (ds.pdf != 0.0)  # not in place: it may be `active` itself
     u3 = mi.Point3f(s.rng.next_float32(), s.rng.next_float32(), s.rng.next_float32())
-    e, eta, delta = _material(table, si, bsdf, si.to_local(ds.d), lit, u3, s, active)
-    if options.strategy == "mis":
-        weight = dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
-    else:
-        weight = mi.Float(1.0) if options.strategy == "light" else dr.select(ds.delta, 1.0, 0.0)
-    radiance += dr.select(lit, s.throughput * weight * e.value * emitted, 0.0)
+    to_light = si.to_local(ds.d)
+    e, eta, delta, number = _material(table, si, bsdf, to_light, lit, u3, s, active)
+    absorption = s.absorption
+    if absorption is not None:
+        endless = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
+        length = dr.select(endless, dr.inf, ds.dist)
+        emitted = emitted * transmittance(_beyond(table, number, si, to_light, absorption), length)
+        absorption = _beyond(table, number, si, e.wo, absorption)
+    weight = _light_weight(options, ds, e)
+    radiance += dr.select(lit, carried * weight * e.value * emitted, 0.0)
 
     # the next ray
-    throughput = s.throughput * e.weight
+    throughput = carried * e.weight
     brightest = dr.max(throughput)
     active &= brightest != 0.0
     eta = s.eta * eta
@@ -133,8 +142,31 @@ def _bounce(
         eta=eta,
         depth=s.depth + 1,
         cone=cone,
+        absorption=absorption,
         active=active,
     )
+
+
+def _light_weight(options: PathOptions, ds: Any, e: Evaluation) -> Any:
+    """Weight of a light that was drawn, against having met it by chance."""
+    if options.strategy == "mis":
+        return dr.select(ds.delta, 1.0, mis_weight(ds.pdf, e.pdf))
+    return mi.Float(1.0) if options.strategy == "light" else dr.select(ds.delta, 1.0, 0.0)
+
+
+def transmittance(absorption: Any, length: Any) -> Any:
+    """Beer's exp(-absorption length), also for a ray that leaves the scene."""
+    return dr.select(absorption > 0.0, dr.exp(-absorption * length), 1.0)
+
+
+def _beyond(table: InlineTable, number: Any, si: Any, wo: Any, absorption: Any) -> Any:
+    """Absorption along `wo` from the vertex: changed where the boundary of a solid is crossed.
+
+    Solids do not nest: what is left is left for air.
+    """
+    crossed = table.bounds_solid(number) & (wo.z * si.wi.z < 0.0)
+    inside = dr.select(wo.z < 0.0, table.absorption(number), 0.0)
+    return dr.select(crossed, inside, absorption)
 
 
 def _past_emitters(scene: Any, ray: Any) -> Any:
@@ -176,8 +208,8 @@ def _material(
     u: Any,
     s: PathState,
     active: Any,
-) -> tuple[Evaluation, Any, Any]:
-    """Material at the vertex: evaluation, relative index, and whether the draw was a delta."""
+) -> tuple[Evaluation, Any, Any, Any]:
+    """Material at the vertex: evaluation, relative index, whether the draw was a delta, number."""
     width = dr.width(si.t)
     number, virtual = mi.UInt(NONE), active
     if table:
@@ -202,17 +234,24 @@ def _material(
     if table:
         number = dr.select(active & (si.wi.z != 0.0), number, NONE)
         side = dr.sign(si.wi.z)
+        dark: Any = -1.0  # a direction that is black for every material
+        if table.transmits:
+            side = dr.select(table.bounds_solid(number), 1.0, side)
+            dark = dr.select(table.passes(number), 0.0, -1.0)
+            e.delta, e.eta = mi.Bool(delta), mi.Float(eta) + dr.zeros(mi.Float, width)
         p = ShadingPoint(
             uv=mi.Point2f(si.uv),
-            wi=mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z)),
+            wi=mi.Vector3f(si.wi.x, si.wi.y, si.wi.z * side),
             footprint=uv_footprint(si, s.cone),
         )
-        # a direction from below is black: nothing is evaluated where no light comes from it
-        up = mi.Vector3f(wo.x, wo.y, dr.select(lit, wo.z * side, -1.0))
+        # nothing is evaluated where no light comes from the direction
+        up = mi.Vector3f(wo.x, wo.y, dr.select(lit, wo.z * side, dark))
         inline = number != NONE
         e = table.evaluate(number, p, up, u, s.rng, e)
         e.wo.z = dr.select(inline, e.wo.z * side, e.wo.z)
-    return e, eta, delta
+        if table.transmits:
+            eta, delta = e.eta, e.delta
+    return e, eta, delta, number
 
 
 def uv_footprint(si: Any, cone: Cone | None) -> Any:

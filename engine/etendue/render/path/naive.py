@@ -65,17 +65,21 @@ class Tracer:
         found, throughput = np.zeros(3), np.ones(3)
         origin, pdf, delta = None, 1.0, True
         eta, depth = 1.0, 0
+        absorption = np.zeros(3)  # of the solid that the ray is in
         while True:
             si = self.scene.ray_intersect(ray)
+            if absorption.any():
+                throughput = throughput * transmittance(absorption, float(si.t))
             # light where the ray ends
             found += throughput * self._emission(si, origin, pdf, delta)
             if not si.is_valid() or 0 <= self.max_depth <= depth + 1:
                 return found
             surface = Surface.at(self, si, width, spread)
             # light from a point on a lamp
-            found += throughput * self._direct(surface, rng)
+            found += throughput * self._direct(surface, absorption, rng)
             # on to the next surface
             wo, pdf, weight, delta, ratio = surface.sample(rng)
+            absorption = surface.beyond(wo, absorption)
             throughput = throughput * weight
             if throughput.max() <= 0.0:
                 return found
@@ -103,16 +107,22 @@ class Tracer:
             weight = mis_weight(pdf, self.scene.pdf_emitter_direction(reference, ds))
         return weight * np.array(emitter.eval(si))
 
-    def _direct(self, surface: Surface, rng: np.random.Generator) -> np.ndarray:
+    def _direct(
+        self, surface: Surface, absorption: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         si = surface.si
         ds, emitted = self.scene.sample_emitter_direction(si, mi.Point2f(rng.random(2)), True)
         if ds.pdf == 0.0 or (self.strategy == "bsdf" and not ds.delta):
             return np.zeros(3)
-        value, pdf = surface.eval_pdf(np.array(si.to_local(ds.d)), rng)
+        wo = np.array(si.to_local(ds.d))
+        value, pdf = surface.eval_pdf(wo, rng)
         weight = 1.0
         if self.strategy == "mis" and not ds.delta:
             weight = mis_weight(ds.pdf, pdf)
-        return weight * value * np.array(emitted)
+        endless = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
+        length = math.inf if endless else float(ds.dist)
+        passed = transmittance(surface.beyond(wo, absorption), length)
+        return weight * value * passed * np.array(emitted)
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,8 @@ class Surface:
         wi = np.array(si.wi)
         side = 1.0 if wi[2] >= 0 else -1.0
         twin = tracer.inline.get(si.shape.id())
+        if bounds_solid(twin):
+            side = 1.0
         return cls(
             si,
             twin,
@@ -149,7 +161,7 @@ class Surface:
             value = np.array(bsdf.eval(context, self.si, direction))
             return value, float(bsdf.pdf(context, self.si, direction))
         up = wo * [1.0, 1.0, self.side]
-        if self.wi[2] <= 0.0 or up[2] <= 0.0:
+        if not transmits(self.twin) and (self.wi[2] <= 0.0 or up[2] <= 0.0):
             return np.zeros(3), 0.0
         value = self.twin.eval(self.uv, self.wi, up, self.footprint, rng)
         return value, self.twin.pdf(self.uv, self.wi, up, self.footprint)
@@ -163,6 +175,9 @@ class Surface:
             )
             delta = mi.has_flag(drawn.sampled_type, mi.BSDFFlags.Delta)
             return np.array(drawn.wo), float(drawn.pdf), np.array(weight), delta, float(drawn.eta)
+        if transmits(self.twin):
+            d = self.twin.draw(self.uv, self.wi, u, self.footprint, rng)  # type: ignore[attr-defined]
+            return d.wo * [1.0, 1.0, self.side], d.pdf, d.weight, d.delta, d.eta
         failed = (np.array([0.0, 0.0, 1.0]), 0.0, np.zeros(3), False, 1.0)
         if self.wi[2] <= 0.0:
             return failed
@@ -171,6 +186,28 @@ class Surface:
             return failed
         weight = self.twin.eval(self.uv, self.wi, wo, self.footprint, rng) / pdf
         return wo * [1.0, 1.0, self.side], pdf, weight, False, 1.0
+
+    def beyond(self, wo: np.ndarray, absorption: np.ndarray) -> np.ndarray:
+        """Absorption along `wo`: changed where the boundary of a solid is crossed."""
+        if not bounds_solid(self.twin) or wo[2] * float(self.si.wi.z) >= 0.0:
+            return absorption
+        inside = self.twin.absorption  # type: ignore[union-attr]
+        return inside if wo[2] < 0.0 else np.zeros(3)
+
+
+def transmits(twin: NumpyBSDF | None) -> bool:
+    """Whether light passes through the material: it then has `draw` instead of `sample`."""
+    return bool(getattr(twin, "transmits", False))
+
+
+def bounds_solid(twin: NumpyBSDF | None) -> bool:
+    """Whether the material's two sides differ."""
+    return transmits(twin) and not twin.two_sided  # type: ignore[union-attr]
+
+
+def transmittance(absorption: np.ndarray, length: float) -> np.ndarray:
+    """Beer's exp(-absorption length)."""
+    return np.array([math.exp(-a * length) if a > 0.0 else 1.0 for a in absorption])
 
 
 def uv_footprint(si: Any, width: float) -> float:

@@ -13,6 +13,7 @@ from etendue.scene.materialx.document import open_document
 from etendue.scene.materialx.graph import Evaluator
 from etendue.scene.materialx.mixture import packed
 from etendue.scene.materialx.surface import surface_mixture
+from etendue.scene.materialx.transmission import finished
 
 __all__ = ["load_material"]
 
@@ -36,8 +37,10 @@ def load_material(
     try:
         with np.errstate(all="ignore"):
             terms = surface_mixture(evaluator, source.material)
+            terms, interior = finished(terms, evaluator.notes)
             digest = _digest((*source.files, *evaluator.images.files))
-            return packed(source.material.getName(), terms, resolution, evaluator.notes, digest)
+            called = source.material.getName()
+            return packed(called, terms, resolution, evaluator.notes, digest, interior)
     except RecursionError as error:
         raise InputError(
             source.path, "its node graph is nested too deeply or calls itself"

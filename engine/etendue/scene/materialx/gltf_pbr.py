@@ -11,11 +11,14 @@ KHR_materials_{clearcoat, sheen, specular, ior, anisotropy}, with these readings
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, dielectric_body
-from etendue.scene.materialx.mixture import Mixture, Term, constant, layered, mixed
+from etendue.scene.materialx.mixture import Lobe, Mixture, Term, constant, layered, mixed
 from etendue.scene.materialx.optics import eta_of_f0
+from etendue.scene.materialx.transmission import absorption_at, body, filmed, solid
 from etendue.scene.rough_base import pile, split_base
 
 CLEARCOAT_IOR = 1.5
@@ -37,10 +40,24 @@ def gltf_pbr(p: Inputs) -> Mixture:
     above = p.inner("clearcoat_roughness_uv"), constant(CLEARCOAT_IOR)
     whole = pile(lowest).blended(pile(above, lowest), coat)
     base = split_base(p.unit("base_color"), whole, pile().blended(pile(above), coat), *lowest)
-    opaque = dielectric_body(interface, base, constant(0.0), (Term(),), p["transmission"])
-    body = mixed((Term(lobes=(metal,)),), opaque, p["metallic"])
+    through = _through(p, interface)
+    opaque = dielectric_body(interface, base, constant(0.0), (Term(),), p["transmission"], through)
+    whole = mixed((Term(lobes=(metal,)),), opaque, p["metallic"])
     _note(p)
-    return layered(mixed(_clearcoat(p), (Term(),), coat), layered(_sheen(p), body))
+    return layered(mixed(_clearcoat(p), (Term(),), coat), layered(_sheen(p), whole))
+
+
+def _through(p: Inputs, interface: Lobe) -> Mixture:
+    """KHR_materials_{transmission, volume, iridescence}; without thickness a thin wall."""
+    if not (p["transmission"] > 0.0).any():
+        return ()
+    top = filmed(interface, p.unit("iridescence"), p["iridescence_thickness"], p["iridescence_ior"])
+    if not (p["thickness"] > 0.0).any():
+        return body(top, True, p.unit("base_color"), constant(0.0))
+    absorption = absorption_at(p.unit("attenuation_color"), p["attenuation_distance"])
+    tint = p.unit("base_color")
+    tinted = tuple(replace(t, lobes=(t.lobes[0].changed(transmit_tint=tint),)) for t in top)
+    return layered(tinted, solid(absorption))
 
 
 def _clearcoat(p: Inputs) -> Mixture:
@@ -64,8 +81,8 @@ def _sheen(p: Inputs) -> Mixture:
 
 
 def _note(p: Inputs) -> None:
-    p.note("transmission", "transmitted light is lost (black below the interface)")
-    p.note("iridescence", "the film is left out")
+    if (p["transmission"] < 1.0).any() or (p["metallic"] > 0.0).any():
+        p.note("iridescence", "the film is left out of what is opaque")
     p.note("emissive", "no light is emitted")
     p.note("occlusion", "the light of the scene decides", off=1.0)
     if (p["alpha_mode"] != 0.0).any():

@@ -11,7 +11,6 @@ from etendue.core.errors import InputError
 from etendue.scene.material import LayerKind
 from etendue.scene.materialx.graph import COMPONENTS, Evaluator, Scope
 from etendue.scene.materialx.mixture import (
-    BLACK,
     Lobe,
     Mixture,
     Term,
@@ -23,6 +22,7 @@ from etendue.scene.rough_base import Base
 
 Array = np.ndarray
 COAT_COLOR_MIN = 1e-3
+MATCHED = 5e-3  # |eta - 1| of an interface without lobes (`bsdf.dielectric.DELTA_ETA`)
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,16 @@ def diffuse(name: str, albedo: Array, roughness: Array, normal: Array) -> Lobe:
 
 
 def dielectric_body(
-    interface: Lobe, base: Base, roughness: Array, between: Mixture, transmission: Array
+    interface: Lobe,
+    base: Base,
+    roughness: Array,
+    between: Mixture,
+    transmission: Array,
+    through: Mixture,
 ) -> Mixture:
     """`interface` over `between` over the diffuse base, the base's bare share without interface.
 
-    The share `transmission` of the base is black instead.
+    The share `transmission` is `through` instead.
     """
     normal = interface.values["normal"]
     under, bare = (
@@ -155,7 +160,7 @@ def dielectric_body(
     )
     top = (Term(lobes=(interface,)),)
     opaque = mixed(layered(top, under), bare, 1.0 - base.share)
-    return mixed(layered(top, (Term(lobes=(BLACK,)),)), opaque, transmission)
+    return mixed(through, opaque, transmission)
 
 
 def coat_absorption(color: Array) -> Array:

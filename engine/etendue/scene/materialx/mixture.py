@@ -11,6 +11,7 @@ import numpy as np
 from etendue.scene.material import (
     ALPHA_MIN,
     Channel,
+    Interior,
     Layer,
     LayeredMaterial,
     LayerKind,
@@ -29,13 +30,16 @@ FIELDS = {
     LayerKind.CONDUCTOR: (*_SURFACE, "f0", "f82", "f90"),
     LayerKind.DIELECTRIC: (
         *_SURFACE, "eta", "reflect_tint", "transmit_tint", "tau_absorb", "tau_scatter", "g",
+        "film_eta", "film_thickness",
     ),
+    LayerKind.OPEN: (),
 }  # fmt: skip
 _RANGES = {
     "alpha": (ALPHA_MIN, 1.0), "normal": (-20.0, 20.0), "albedo": (0.0, 1.0),
     "roughness": (0.0, 1.0), "f0": (0.0, 1.0), "f82": (0.0, 1.0), "f90": (0.0, 1.0),
     "eta": (0.2, 20.0), "reflect_tint": (0.0, 1.0), "transmit_tint": (0.0, 1.0),
     "tau_absorb": (0.0, 50.0), "tau_scatter": (0.0, 50.0), "g": (-0.99, 0.99),
+    "film_eta": (1.0, 3.0), "film_thickness": (0.0, 5000.0),
 }  # fmt: skip
 
 
@@ -51,10 +55,12 @@ class Lobe:
     kind: LayerKind
     name: str
     values: Mapping[str, Array] = field(default_factory=dict)
+    smooth: bool = False  # `Layer.smooth`
+    passes: bool = False  # an interface below which, with nothing there, light goes on
 
     @property
     def opaque(self) -> bool:
-        """Whether nothing below it is seen."""
+        """Whether it ends a stack."""
         return self.kind != LayerKind.DIELECTRIC
 
     def changed(self, **values: Array) -> Lobe:
@@ -184,11 +190,17 @@ class _Planes:
 
 _COUNTS = {
     "alpha": 2, "normal": 2, "tangent": 2, "eta": 1, "tau_scatter": 1, "g": 1, "roughness": 1,
+    "film_eta": 1, "film_thickness": 1,
 }  # fmt: skip
 
 
 def packed(
-    name: str, terms: Mixture, resolution: int, notes: Iterable[str], source_hash: str
+    name: str,
+    terms: Mixture,
+    resolution: int,
+    notes: Iterable[str],
+    source_hash: str,
+    interior: Interior | None = None,
 ) -> LayeredMaterial:
     """Prune, deduplicate and store: constants as floats, everything else as channels."""
     planes = _Planes(resolution)
@@ -217,7 +229,8 @@ def packed(
     texture = ParameterTexture()
     if planes.planes:
         texture = ParameterTexture(tuple(planes.names), np.stack(planes.planes, axis=-1))
-    return LayeredMaterial(name, tuple(layers), finished, texture, tuple(notes), source_hash)
+    notes = tuple(notes)
+    return LayeredMaterial(name, tuple(layers), finished, texture, notes, source_hash, interior)
 
 
 def _needed(lobes: tuple[Lobe, ...]) -> list[Lobe]:
@@ -232,6 +245,7 @@ def _is_identity(lobe: Lobe) -> bool:
         and (v["tau_absorb"] < 1e-6).all()
         and (v["tau_scatter"] < 1e-6).all()
         and (v["transmit_tint"] > 1.0 - 1e-6).all()
+        and "film_thickness" not in v
     )
 
 
@@ -246,7 +260,7 @@ def _layer(lobe: Lobe, planes: _Planes) -> Layer:
     for key, value in values.items():
         scalars = planes.scalars(value, f"{lobe.name}.{key}", _COUNTS.get(key, 3))
         stored[key] = scalars[0] if _COUNTS.get(key) == 1 else scalars
-    return Layer(lobe.kind, lobe.name, **stored)  # type: ignore[arg-type]
+    return Layer(lobe.kind, lobe.name, smooth=lobe.smooth, **stored)  # type: ignore[arg-type]
 
 
 def _direction(tangent: Array, alpha: Array) -> Array:

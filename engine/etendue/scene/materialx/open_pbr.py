@@ -24,7 +24,8 @@ from etendue.scene.materialx.inputs import (
     dielectric,
     dielectric_body,
 )
-from etendue.scene.materialx.mixture import Mixture, Term, constant, layered, mixed
+from etendue.scene.materialx.mixture import Lobe, Mixture, Term, constant, layered, mixed
+from etendue.scene.materialx.transmission import body, filmed
 from etendue.scene.rough_base import Base, pile, split_base
 
 Array = np.ndarray
@@ -44,10 +45,13 @@ def open_pbr_surface(p: Inputs) -> Mixture:
         weight * np.ones((1, 1, 3)),
     )  # fmt: skip
     base = _base(p, alpha, eta, coat)
-    opaque = dielectric_body(interface, base, _roughness(p), (Term(),), p["transmission_weight"])
-    body = mixed((Term(lobes=(metal,)),), opaque, p["base_metalness"])
+    through = _through(p, interface)
+    opaque = dielectric_body(
+        interface, base, _roughness(p), (Term(),), p["transmission_weight"], through
+    )
+    whole = mixed((Term(lobes=(metal,)),), opaque, p["base_metalness"])
     _note(p)
-    return layered(_fuzz(p), layered(mixed(_coat(p), (Term(),), coat), body))
+    return layered(_fuzz(p), layered(mixed(_coat(p), (Term(),), coat), whole))
 
 
 def anisotropic_alpha(roughness: Array, anisotropy: Array) -> Array:
@@ -88,6 +92,16 @@ def _base(p: Inputs, alpha: Array, eta: Array, coat: Array) -> Base:
     return split_base(coated.shown(undone.albedo(observed)), whole, over, *lowest)
 
 
+def _through(p: Inputs, interface: Lobe) -> Mixture:
+    """The transmitting base: a film on the interface, colour inside or, for a thin wall, in it."""
+    if not (p["transmission_weight"] > 0.0).any():
+        return ()
+    thickness = 1000.0 * np.maximum(p["thin_film_thickness"], 0.0)  # given in micrometres
+    top = filmed(interface, p.unit("thin_film_weight"), thickness, p["thin_film_ior"])
+    thin = bool((p["geometry_thin_walled"] > 0.5).all())
+    return body(top, thin, p.unit("transmission_color"), p["transmission_depth"])
+
+
 def _roughness(p: Inputs) -> Array:
     return p.unit("base_diffuse_roughness") * (1.0 - p.unit("subsurface_weight"))
 
@@ -101,10 +115,15 @@ def _fuzz(p: Inputs) -> Mixture:
 
 def _note(p: Inputs) -> None:
     p.note("subsurface_weight", "diffuse of subsurface_color is used instead")
-    p.note("transmission_weight", "transmitted light is lost (black below the interface)")
-    p.note("thin_film_weight", "the film is left out")
+    through = p["transmission_weight"]
+    if (through > 0.0).any():
+        p.note("transmission_scatter", "light is absorbed inside, not scattered")
+        p.note("transmission_dispersion_scale", "all wavelengths refract alike")
+    if (through < 1.0).any() or (p["base_metalness"] > 0.0).any():
+        p.note("thin_film_weight", "the film is left out of what is opaque")
     p.note("emission_luminance", "no light is emitted")
     p.note("geometry_opacity", "the surface is opaque", off=1.0)
-    p.note("geometry_thin_walled", "the surface is the boundary of a solid")
+    if not (through > 0.0).all():
+        p.note("geometry_thin_walled", "the opaque surface is the boundary of a solid")
     if (p["coat_weight"] > 0.0).any() and (p["base_metalness"] > 0.0).any():
         p.note("coat_darkening", "metal under the coat is darkened in full", off=1.0)

@@ -34,14 +34,23 @@ from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
 )
+from etendue.scene.materialx.transmission import filmed, solid, thin_wall
 from etendue.scene.rough_base import pile, split_base
 
 Array = np.ndarray
 
 
-def bsdf_mixture(inputs: Inputs, name: str) -> Mixture:
-    """The BSDF connected to an input, with colours below interfaces turned into albedos."""
-    return tuple(part for term in _connected(inputs, name) for part in _settled(term))
+def bsdf_mixture(inputs: Inputs, name: str, thin: bool = False) -> Mixture:
+    """The BSDF connected to an input, with colours below interfaces turned into albedos.
+
+    Below interfaces that transmit and have nothing below them lies a solid, or with `thin` air.
+    """
+    below = thin_wall() if thin else solid(constant(0.0, 0.0, 0.0))
+    terms: list[Term] = []
+    for term in _connected(inputs, name):
+        open_ = not term.opaque and term.lobes and term.lobes[-1].passes
+        terms += layered((term,), below) if open_ else (term,)
+    return tuple(part for term in terms for part in _settled(term))
 
 
 def _settled(term: Term) -> Mixture:
@@ -138,20 +147,26 @@ def _mode(p: Inputs) -> str:
             got=mode,
             expected="R, T or RT",
         )
-    if mode != "R":
-        p.remark("transmission: not modelled; transmitted light is lost (black)")
     return mode
 
 
 def _dielectric(p: Inputs) -> Mixture:
-    _thin_film(p)
-    if _mode(p) == "T":
-        return (Term(lobes=(BLACK,)),)
+    mode = _mode(p)
     lobe = dielectric(
         p.node.getName(), p["roughness"], p.normal("normal"), p.tangent("tangent"), p["ior"],
-        tint=p["tint"],
+        tint=p["tint"] if mode == "R" else constant(1.0, 1.0, 1.0),
     )  # fmt: skip
-    return _covered(p, Term(lobes=(lobe,)))
+    if mode == "R":
+        _thin_film(p)
+        return _covered(p, Term(lobes=(lobe,)))
+    tints = {"transmit_tint": np.clip(p["tint"], 0.0, 1.0)}
+    if mode == "T":
+        tints["reflect_tint"] = constant(0.0, 0.0, 0.0)
+    else:
+        tints["reflect_tint"] = tints["transmit_tint"]
+    lobe = replace(lobe.changed(**tints), passes=True)
+    thickness = p["thinfilm_thickness"]
+    return mixed(filmed(lobe, constant(1.0), thickness, p["thinfilm_ior"]), (Term(),), p["weight"])
 
 
 def _conductor(p: Inputs) -> Mixture:
@@ -169,7 +184,10 @@ def _schlick(p: Inputs, over: bool) -> Mixture:
     """Alone a metal-like reflector; with something below it an interface."""
     _thin_film(p)
     p.note("exponent", "Schlick's 5 is used", off=5.0)
-    if _mode(p) == "T":
+    mode = _mode(p)
+    if mode != "R":
+        p.remark("generalized_schlick_bsdf: transmitted light is lost (black)")
+    if mode == "T":
         return (Term(lobes=(BLACK,)),)
     name, alpha = p.node.getName(), p["roughness"]
     normal, tangent = p.normal("normal"), p.tangent("tangent")
@@ -219,12 +237,18 @@ def _with_volume(p: Inputs, top: Mixture) -> Mixture:
         scattering = np.maximum(volume["scattering"], 0.0)
         medium["tau_scatter"] = scattering.mean(axis=-1, keepdims=True)
         medium["g"] = volume["anisotropy"]
-    p.remark(f"{category}: taken as one unit thick below its interface; scattering is grey")
-    return tuple(
-        t if t.opaque or not t.lobes
-        else replace(t, lobes=(*t.lobes[:-1], t.lobes[-1].changed(**medium)))
-        for t in top
-    )  # fmt: skip
+    result: list[Term] = []
+    for t in top:
+        if t.opaque or not t.lobes:
+            result.append(t)
+        elif t.lobes[-1].passes:  # the inside of a solid
+            if "tau_scatter" in medium and (medium["tau_scatter"] > 0.0).any():
+                p.remark(f"{category}: light is absorbed inside, not scattered")
+            result += layered((t,), solid(medium["tau_absorb"]))
+        else:
+            p.remark(f"{category}: taken as one unit thick below its interface; scattering is grey")
+            result.append(replace(t, lobes=(*t.lobes[:-1], t.lobes[-1].changed(**medium))))
+    return tuple(result)
 
 
 def _mix(p: Inputs, over: bool) -> Mixture:

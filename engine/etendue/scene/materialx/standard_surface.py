@@ -23,17 +23,13 @@ from etendue.scene.materialx.inputs import (
     dielectric,
     dielectric_body,
 )
-from etendue.scene.materialx.mixture import (
-    Mixture,
-    Term,
-    layered,
-    mixed,
-)
+from etendue.scene.materialx.mixture import Lobe, Mixture, Term, constant, layered, mixed
 from etendue.scene.materialx.optics import (
     conductor_tints,
     eta_of_f0,
     f0_of_eta,
 )
+from etendue.scene.materialx.transmission import body, filmed
 from etendue.scene.rough_base import pile, split_base
 
 Array = np.ndarray
@@ -54,10 +50,21 @@ def standard_surface(p: Inputs) -> Mixture:
     over = pile().blended(pile(above), coat)
     base = split_base(_observed_color(p), whole, over, *lowest)
     rough = p.unit("diffuse_roughness") * (1.0 - p.unit("subsurface"))
-    opaque = dielectric_body(interface, base, rough, _sheen(p), p["transmission"])
-    body = mixed((Term(lobes=(metal,)),), opaque, p["metalness"])
+    through = _through(p, interface)
+    opaque = dielectric_body(interface, base, rough, _sheen(p), p["transmission"], through)
+    whole = mixed((Term(lobes=(metal,)),), opaque, p["metalness"])
     _note(p)
-    return layered(mixed(_coat(p), (Term(),), coat), body)
+    return layered(mixed(_coat(p), (Term(),), coat), whole)
+
+
+def _through(p: Inputs, interface: Lobe) -> Mixture:
+    """The transmitting base: a film on the interface, colour inside or, for a thin wall, in it."""
+    if not (p["transmission"] > 0.0).any():
+        return ()
+    thickness = p["thin_film_thickness"]
+    top = filmed(interface, constant(1.0), thickness, p["thin_film_IOR"])
+    thin = bool((p["thin_walled"] > 0.5).all())
+    return body(top, thin, p.unit("transmission_color"), p["transmission_depth"])
 
 
 def _tangent(p: Inputs) -> Array:
@@ -94,7 +101,11 @@ def _sheen(p: Inputs) -> Mixture:
 
 def _note(p: Inputs) -> None:
     p.note("subsurface", "diffuse of subsurface_color is used instead")
-    p.note("transmission", "transmitted light is lost (black below the interface)")
-    p.note("thin_film_thickness", "the film is left out")
+    if (p["transmission"] > 0.0).any():
+        p.note("transmission_scatter", "light is absorbed inside, not scattered")
+        p.note("transmission_dispersion", "all wavelengths refract alike")
+        p.note("transmission_extra_roughness", "transmission is as rough as reflection")
+    if (p["transmission"] < 1.0).any() or (p["metalness"] > 0.0).any():
+        p.note("thin_film_thickness", "the film is left out of what is opaque")
     p.note("emission", "no light is emitted")
     p.note("opacity", "the surface is opaque", off=1.0)

@@ -75,7 +75,8 @@ def _constructed(inputs: Inputs) -> Mixture:
     inputs.note("opacity", "the surface is opaque", off=1.0)
     if _emits(inputs):
         inputs.remark("edf: not modelled; no light is emitted")
-    return bsdf_mixture(inputs, "bsdf")
+    thin = bool((inputs["thin_walled"] > 0.5).all())
+    return bsdf_mixture(inputs, "bsdf", thin)
 
 
 def _emits(inputs: Inputs) -> bool:
