@@ -45,17 +45,28 @@ def histogram(d: np.ndarray, w: np.ndarray, n: int) -> tuple[np.ndarray, np.ndar
 def test_equals_forward_walk(
     name: str, stacks: dict, walk_forward: Callable, probe: Any, polar: Callable
 ) -> None:
-    """f cos integrated over 48 bins equals where photons go, in every channel."""
+    """f cos integrated over 48 bins equals where photons go, in every channel.
+
+    Bins that few photons reach are pooled, for their own spread says nothing of their error.
+    """
     material, wi, n = stacks[name], polar(0.6, 1.0), 1 << 19
-    photons = n // 8
+    photons = n // 2
     d, w = walk_forward(material, wi, photons, seed=11)
     wo, weight, pdf = probe.sample(Layered(material), wi, n, seed=5)
     ok = pdf > 0
     a, sa = histogram(d, w, photons)
     b, sb = histogram(wo[ok], weight[ok], n)
-    z = (a - b) / np.sqrt(sa**2 + sb**2 + 1e-12)
-    assert np.sqrt(np.mean(z**2)) < 1.3
-    assert np.abs(z).max() < 5.5
+    z = (a - b) / np.hypot(sa, sb)
+    common = np.minimum((a / sa).min(1), (b / sb).min(1)) > 16
+    assert common.sum() >= 20
+    rare = (a - b)[~common].sum(0) / np.maximum(
+        np.sqrt((sa**2 + sb**2)[~common].sum(0)), 1e-3 * b.sum(0)
+    )
+    total = (a - b).sum(0) / np.sqrt((sa**2 + sb**2).sum(0))
+    assert np.sqrt(np.mean(z[common] ** 2)) < 1.3
+    assert np.abs(z[common]).max() < 4.5
+    assert np.abs(rare).max() < 4.5
+    assert np.abs(total).max() < 4
     assert a.sum(0) == pytest.approx(b.sum(0), rel=0.02)
 
 

@@ -37,6 +37,8 @@ class Layered:
     """
 
     def __init__(self, material: LayeredMaterial, walks: int = 1) -> None:
+        if material.transmits:
+            raise ValueError(f"{material.name} transmits light: use transmission.reference")
         self.material = material
         self.name = material.name
         self.walks = walks
