@@ -27,7 +27,7 @@ def load(name: str) -> InlineBSDF:
     return reference(load_material(FOLDER / f"{name}.mtlx", resolution=64))
 
 
-def test_there_are_assets() -> None:
+def test_there_are_assets(mi: Any) -> None:
     assert len(OPAQUE) >= 4
     for name in ASSETS:
         assert getattr(load(name), "transmits", False) == (name in GLASSES)
