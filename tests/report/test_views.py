@@ -14,7 +14,7 @@ from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import NeuralBSDF
 from etendue.device.drjit import activate
 from etendue.layout import assets
-from etendue.report.views import VIEWS, Stage, compare_view, time_to_equal_error
+from etendue.report.views import VIEWS, Stage, compare_view, rim, time_to_equal_error
 from etendue.scene.material import WHITE, Layer, LayeredMaterial, LayerKind, Stack
 
 SIZE = (24, 18)
@@ -95,3 +95,13 @@ def test_time_to_equal_error_of_a_material_with_itself(path: Path) -> None:
     assert speed["reference_rel_mse"] == speed["neural_rel_mse"] > 0, "the same seeds"
     assert speed["reference_s"] > 0 and speed["neural_s"] > 0
     assert speed["time_ratio_equal_error"] == pytest.approx(speed["time_ratio_same_spp"])
+
+
+def test_rim_is_the_edge_of_the_mask() -> None:
+    """Of a disc, the ring of the width asked for; nothing at the border of the picture."""
+    y, x = np.mgrid[:41, :41] - 20
+    disc = np.hypot(x, y) < 15
+    ring = rim(disc, 2)
+    assert ring.sum() == pytest.approx(np.pi * (15**2 - 13**2), rel=0.15)
+    assert not ring[np.hypot(x, y) < 12].any() and not ring[~disc].any()
+    assert not rim(np.ones((8, 8), bool)).any()

@@ -243,7 +243,6 @@ def _judge(source: LayeredMaterial, target: float) -> Any:
 def _check_transmitting(job: Job, settings: BakeSettings) -> None:
     """Raise `InputError` for what is not known of materials that let light through."""
     for option, given in (
-        ("--report", job.report is not None),
         ("--decoder", job.decoder is not None),
         ("--target-flip", settings.target_flip > 0),
         ("--reciprocal", settings.reciprocal),

@@ -78,3 +78,19 @@ def energy(albedo: Mapping[str, Any], reciprocity: Mapping[str, Any]) -> bytes:
         axis.grid(alpha=0.3)
     figure.tight_layout()
     return _png(figure)
+
+
+def transmission(sides: Sequence[Mapping[str, Any]]) -> bytes:
+    """Reflected and transmitted light over |cos theta_i|, a panel per side."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(1, len(sides), figsize=(4.5 * len(sides), 2.8), squeeze=False)
+    for axis, side in zip(axes.flat, sides, strict=True):
+        for what, color in (("reflected", COLORS[0]), ("transmitted", COLORS[2])):
+            axis.plot(side["cosines"], side[f"reference_{what}"], color=color, lw=2.4, label=what)
+            axis.plot(side["cosines"], side[f"neural_{what}"], color="k", lw=0.9, ls="--")
+        axis.set(xlabel="|cos θi|", ylim=(0, 1.05))
+        axis.set_title("seen from outside" if side["above"] else "seen from inside", fontsize=10)
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    return _png(figure)
