@@ -17,7 +17,9 @@ from etendue.device.drjit import activate
 from etendue.report.page import ReportSettings, write_report
 from etendue.scene.material import WHITE, Interior, Layer, LayeredMaterial, LayerKind, Stack
 
-SMALL = ReportSettings(size=(24, 18), spp=4, views=1, equal_error_spp=2, repeats=1)
+SMALL = ReportSettings(
+    size=(24, 18), spp=4, views=1, equal_error_spp=2, repeats=1, flyout_samples=0
+)
 
 
 def _glass(**interface: Any) -> LayeredMaterial:

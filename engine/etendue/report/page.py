@@ -17,6 +17,7 @@ from etendue.core.files import atomic_path
 from etendue.core.image import write_exr, write_png
 from etendue.core.metrics import difference_picture
 from etendue.formats.material import plain
+from etendue.report.flyout import fly_out, strip, summary
 from etendue.report.views import VIEWS, Comparison, compare_view, time_to_equal_error
 from etendue.scene.material import LayeredMaterial
 
@@ -35,6 +36,7 @@ class ReportSettings:
     equal_error_spp: int = 16
     repeats: int = 3
     mips: bool = True  # whether chi-squared is also run on every coarser level
+    flyout_samples: int = 1 << 22  # of each picture of the fly-out, 0 leaves it out
 
 
 def write_report(
@@ -72,8 +74,28 @@ def write_report(
         spp=settings.equal_error_spp,
         repeats=settings.repeats,
     )
+    stops = fly_out(
+        path,
+        reference,
+        neural,
+        size=settings.size,
+        samples=settings.flyout_samples,
+        advance=advance,
+    )
+    write_png(folder / "flyout.png", strip(stops))
     advance("chi-squared, albedo, polar plots")
     data = _common(material, artifact, path, figures, comparisons, speed)
+    if settings.flyout_samples:
+        stops = fly_out(
+            path,
+            reference,
+            neural,
+            size=settings.size,
+            samples=settings.flyout_samples,
+            advance=advance,
+        )
+        write_png(folder / "flyout.png", strip(stops))
+        data["flyout"] = summary(stops)
     if material.transmits:
         from etendue.report.transmission import collect, plot
 
@@ -207,6 +229,8 @@ def _render(folder: Path, data: dict[str, Any], plots: dict[str, bytes]) -> str:
             }
         )
     inline = {name: _inline(png) for name, png in plots.items()}
+    if "flyout" in data:
+        inline["flyout"] = _inline((folder / "flyout.png").read_bytes())
     return environment.get_template("report.html.j2").render(
         data=data, pictures=pictures, plots=inline
     )
