@@ -10,7 +10,7 @@ import numpy as np
 
 from etendue import __version__
 from etendue.artifact import Artifact
-from etendue.bake import train
+from etendue.bake import fit, train
 from etendue.bake.quality import HELDOUT_SEED
 from etendue.bake.settings import BakeSettings
 from etendue.bsdf.hemispheres import HemisphereView
@@ -59,14 +59,19 @@ def bake_transmission(
         own = dataclasses.replace(
             settings, seed=settings.seed + n, steps=each, reciprocal=False, target_flip=0.0
         )
-        training = train.start(own, data)
-        fit = train.run(
-            own, training, seen, progress=advance, save=lambda training: None, stop=stop
+        subjects = [fit.Subject(seen, own.resolution, data, seed=own.seed)]
+        best = train.run(
+            own,
+            fit.start(own, subjects),
+            subjects,
+            progress=advance,
+            save=lambda training: None,
+            stop=stop,
         )
-        if fit.features is not None:
-            fit = train.drop_encoder(own, fit)
-        tensors |= _tensors(lobe, fit)
-        history[lobe.name] = round(fit.smooth, 5)
+        if best.features:
+            best = fit.drop_encoder(own, best)
+        tensors |= _tensors(lobe, best)
+        history[lobe.name] = round(best.smooth, 5)
     header = {
         "kind": "material",
         "name": material.name,
@@ -148,10 +153,10 @@ def boundary_index(material: LayeredMaterial) -> float:
     return float(np.mean(found))
 
 
-def _tensors(lobe: Lobe, fit: train.Fit) -> dict[str, np.ndarray]:
+def _tensors(lobe: Lobe, best: fit.Fit) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {
         f"{lobe.name}.{name}": value.detach().numpy().astype(np.float32)
-        for name, value in fit.params.items()
+        for name, value in best.params.items()
         if not name.startswith("encoder")
     }
     found[f"{lobe.name}.latents"] = found[f"{lobe.name}.latents"].astype(np.float16)
