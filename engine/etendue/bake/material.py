@@ -226,7 +226,7 @@ def _header(
             "settings": settings.record(),
             "notes": list(material.notes),
         },
-        "quality": {"history": [[int(s), round(float(x), 5)] for s, x in _thin(history, 200)]},
+        "quality": {"history": history_of(history)},
     }
 
 
@@ -234,8 +234,9 @@ def _clock(marks: list[float]) -> train.Progress:
     return lambda step, total, loss: marks.append(time.monotonic())
 
 
-def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
-    return rows[:: max(1, len(rows) // count)]
+def history_of(rows: list[list[float]], count: int = 200) -> list[list[float]]:
+    """Steps and losses for the header, thinned to about `count`."""
+    return [[int(s), round(float(x), 5)] for s, x in rows[:: max(1, len(rows) // count)]]
 
 
 def plan_steps(
