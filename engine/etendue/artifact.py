@@ -148,12 +148,12 @@ def split_name(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return path.with_name(stem), name
 
 
-def read_material(path: str | os.PathLike[str]) -> Artifact:
-    """Read and verify a baked material: `FILE.eta`, or `FILE.eta#NAME` where it is a set.
+def read_material(path: str | os.PathLike[str], name: str | None = None) -> Artifact:
+    """Read and verify a baked material; `name` says which one of a set (of one, none is needed).
 
-    A set of one material needs no name.
+    Texts `FILE.eta#NAME` are taken apart by `split_name`.
     """
-    file, name = split_name(path)
+    file = Path(path)
     artifact = read_artifact(file)
     kind = artifact.header.get("kind")
     if kind == SET:

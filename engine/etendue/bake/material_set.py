@@ -137,11 +137,9 @@ def read_decoder(path: Path) -> Artifact:
     """A material with the decoder of a `.eta` file, be it a material or a set."""
     file, name = split_name(path)
     artifact = read_artifact(file)
-    if artifact.header.get("kind") == SET and name is None:
-        name = material_names(file, artifact)[0]
-        donor = pick_material(file, artifact, name)
-    else:
-        donor = read_material(path)
+    if name is None and artifact.header.get("kind") == SET:
+        name = material_names(file, artifact)[0]  # they share it
+    donor = read_material(file, name)
     check_material(path, donor)
     return donor
 

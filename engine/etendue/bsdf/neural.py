@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from etendue.artifact import Artifact, read_artifact, require
+from etendue.artifact import Artifact, read_material, require, split_name
 from etendue.bsdf.base import BSDFSample, ShadingPoint
 from etendue.bsdf.latent_store import store_of
 from etendue.bsdf.neural_numpy import (
@@ -83,8 +83,8 @@ class NeuralBSDF:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NeuralBSDF:
-        """Read, verify and upload a `.eta` file."""
-        return cls(read_artifact(path, kind="material"), path)
+        """Read, verify and upload `FILE.eta`, or `FILE.eta#NAME` of a set."""
+        return cls(read_material(*split_name(path)), path)
 
     # ---- InlineBSDF
 
