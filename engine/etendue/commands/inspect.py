@@ -66,8 +66,10 @@ def set_costs(source: object, artifact: Artifact) -> dict[str, Any]:
         member = pick_material(source, artifact, name)
         figures, alone = format_figures(member)["latents"], byte_size(member)
         own = alone - decoder
-        kept = ("lod", "quality", "provenance")
+        kept = ("lod", "quality")
         rows[name] = {k: v for k, v in _without_history(member.header).items() if k in kept} | {
+            "source_sha256": member.header.get("provenance", {}).get("source_sha256"),
+            "notes": member.header.get("provenance", {}).get("notes"),
             "own_bytes": own,
             "amortised_bytes": own + decoder / len(names),
             "alone_bytes": alone,
@@ -141,6 +143,7 @@ def run(
             numbers = (*numbers, round(row["amortised_bytes"]), row["alone_bytes"])
             costs.add_row(Text(_printable(name)), *map(str, numbers))
         console.print(costs)
+        del info["materials"]
     table = Table(show_header=False, box=None)
     for key, value in _flat(info):
         table.add_row(Text(_printable(key)), Text(_printable(str(value))))

@@ -17,7 +17,7 @@ EXAMPLES = (
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
-    "etendue render scene.xml -o out.exr --material 'Ball=set.eta#oak' --material 'Leg=set.eta#tin'",
+    "etendue render scene.xml -o out.exr --material Ball=set.eta#oak --material Leg=set.eta#tin",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
