@@ -113,7 +113,9 @@ def run(
     if len(sources) > 1:
         check_set_options(name, report, latents, weights)
     elif name is not None:
-        sources = (Source(material[0], name),)
+        if sources[0].material is not None:
+            raise InputError("--material", f"excludes naming it as {material[0]}")
+        sources = (replace(sources[0], material=name),)
     job = Job(sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder)
     _print(bake_here(job, settings), json)
 
