@@ -15,6 +15,7 @@ COMMANDS = {
     "formats": "number formats of latents and weights",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
+    "shared": "a new material alone and on the frozen decoder of a set",
     "schedule": "frames beside a model, cost of a task, bakes on Ray",
     "speed": "neural materials against C++ shaders and the layered reference",
 }

@@ -150,7 +150,7 @@ def test_checkpoints_are_written_no_more_often_than_asked(
 ) -> None:
     written: list[int] = []
     monkeypatch.setattr(
-        baking.train, "save_to", lambda path, identity: lambda fit: written.append(fit.step)
+        baking.fit, "save_to", lambda path, identity: lambda fit: written.append(fit.step)
     )
     bake(matte(), TINY, tmp_path / "rare.eta", save_every_s=3600.0)
     assert written == [20], "only the finished fit"

@@ -17,6 +17,7 @@ EXAMPLES = (
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
+    "etendue render scene.xml -o out.exr --material Ball=set.eta#oak --material Leg=set.eta#tin",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
@@ -38,7 +39,9 @@ def run(
     crop: Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture.")] = None,
     material: Annotated[
         list[str] | None,
-        typer.Option(help="SHAPES=FILE.eta or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."),
+        typer.Option(
+            help="SHAPES=FILE.eta[#NAME] or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."
+        ),
     ] = None,
     aov: Annotated[
         str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")

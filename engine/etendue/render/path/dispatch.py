@@ -17,6 +17,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
+from etendue.bsdf.neural_family import NeuralFamily, families
 
 NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
@@ -36,11 +37,33 @@ class Evaluation:
     eta: Any = None  # Float, relative index crossed by the drawn direction
 
 
+@dataclass(frozen=True)
+class Group:
+    """Materials with consecutive numbers that one branch of the kernel evaluates."""
+
+    first: int
+    count: int
+    material: Any  # InlineBSDF, or NeuralFamily of several
+
+    def holds(self, number: Any) -> Any:
+        """Which lanes show one of them."""
+        if self.count == 1:
+            return number == self.first
+        return (number >= self.first) & (number < self.first + self.count)
+
+    def at(self, number: Any) -> Any:
+        """The `InlineBSDF` of lanes that do."""
+        if self.count == 1:
+            return self.material
+        return self.material.at(number - self.first, mi.Bool(True))
+
+
 @dataclass
 class InlineTable:
     """Inline materials of a scene and the map from BSDF registry numbers to them."""
 
     materials: list[InlineBSDF] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)  # in the order of the materials
     plugins: list[Any] = field(default_factory=list)  # whose `.inline` only this table calls
     numbers: Any = None  # UInt buffer: registry number -> material
     everywhere: bool = False  # no shape has a BSDF of Mitsuba's
@@ -52,7 +75,7 @@ class InlineTable:
         bsdfs = [bsdf for bsdf in shown if bsdf is not None]
         owners: list[Any] = []
         virtual: set[int] = set()
-        numbers: dict[int, int] = {}
+        numbers: dict[int, Any] = {}
         for bsdf in bsdfs:
             owner = _inline_owner(bsdf)
             if owner is None:
@@ -60,15 +83,16 @@ class InlineTable:
                 continue
             if all(owner is not other for other in owners):
                 owners.append(owner)
-            index = next(k for k, other in enumerate(owners) if other is owner)
-            numbers[int(dr.reinterpret_array(mi.UInt, mi.BSDFPtr(bsdf))[0])] = index
+            numbers[int(dr.reinterpret_array(mi.UInt, mi.BSDFPtr(bsdf))[0])] = owner
         if not owners:
             return cls()
+        groups, owners = _grouped(owners)
         buffer = np.full(max(numbers) + _SPARE, NONE, np.uint32)
-        for number, index in numbers.items():
-            buffer[number] = index
+        for number, owner in numbers.items():
+            buffer[number] = next(k for k, other in enumerate(owners) if other is owner)
         table = cls(
             [owner.inline for owner in owners],
+            groups,
             [owner for owner in owners if id(owner) not in virtual],
             mi.UInt(buffer),
             # an instance has no BSDF of its own, the shapes in its group do
@@ -133,11 +157,18 @@ class InlineTable:
     ) -> Evaluation:
         """`eval_pdf_sample` of each lane's material, `before` where it has none; advances rng."""
         result = before
-        for index, inline in enumerate(self.materials):
+        for group in self.groups:
 
             def run(
-                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, inline: Any = inline
+                result: Evaluation,
+                p: Any,
+                wo: Any,
+                u: Any,
+                rng: Any,
+                number: Any,
+                group: Any = group,
             ) -> tuple[Evaluation, Any]:
+                inline = group.at(number)
                 value, pdf, drawn = inline.eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
                 delta, eta = drawn.delta, drawn.eta
                 if result.delta is not None and delta is None:
@@ -145,12 +176,12 @@ class InlineTable:
                 return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight, delta, eta), rng
 
             def skip(
-                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, number: Any
             ) -> tuple[Evaluation, Any]:
                 return result, rng
 
-            state = (result, p, wo, u, mi.PCG32(rng))
-            result, after = dr.if_stmt(state, number == index, run, skip)
+            state = (result, p, wo, u, mi.PCG32(rng), number)
+            result, after = dr.if_stmt(state, group.holds(number), run, skip)
             rng.state, rng.inc = after.state, after.inc
         return result
 
@@ -194,6 +225,19 @@ class Nothing:
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
         """Zero."""
         return mi.Color3f(0.0)
+
+
+def _grouped(owners: list[Any]) -> tuple[list[Group], list[Any]]:
+    """Groups that share their networks, and the owners in the order of their numbers."""
+    groups: list[Group] = []
+    ordered: list[Any] = []
+    for places in families([owner.inline for owner in owners]):
+        some = [owners[k] for k in places]
+        members = [owner.inline for owner in some]
+        material = NeuralFamily(members) if len(members) > 1 else members[0]
+        groups.append(Group(len(ordered), len(members), material))
+        ordered += some
+    return groups, ordered
 
 
 def _inline_owner(bsdf: Any) -> Any | None:

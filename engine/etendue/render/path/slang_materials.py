@@ -10,7 +10,7 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
-from etendue.artifact import read_artifact
+from etendue.artifact import read_material, split_name
 from etendue.bsdf.neural import check_material
 from etendue.core.errors import InputError
 from etendue.render.path.slang_neural import DataBuilder
@@ -73,7 +73,7 @@ class Materials:
     def _neural(self, file: Path) -> Row:
         row = _blank(NEURAL)
         if file not in self.files:
-            artifact = read_artifact(file, kind="material")
+            artifact = read_material(*split_name(file))
             check_material(file, artifact)
             self.files[file] = self.builder.add_neural(artifact)
         row["data"], row["flags"] = self.files[file], TWO_SIDED

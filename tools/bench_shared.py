@@ -1,0 +1,182 @@
+"""A material that was held back, baked alone and on the frozen decoder of a set.
+
+    python tools/bench.py shared --set a.mtlx b.mtlx ... --held c.mtlx d.mtlx --steps 960 --write
+
+The set is baked once and kept. Each held-back material is baked for `--steps` steps alone and for a
+share of them with its latents only, on the decoder of the set; errors are held-out relative errors
+(`bake.quality`), mip levels weighted as they are drawn. Finished rows are kept in a JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+WALKS = 512  # of the reference that errors are measured against
+
+
+def bake_shared(arguments: argparse.Namespace, settings: Any) -> dict[str, Any]:
+    """The set, unless its file is there; what it holds and cost."""
+    from etendue.bake.material_set import bake_set
+    from etendue.scene.materialx import load_material
+
+    out = arguments.folder / f"{arguments.name}.eta"
+    note = out.with_suffix(".json")
+    if out.is_file() and note.is_file():
+        return json.loads(note.read_text())
+    materials = [load_material(path, None, settings.resolution) for path in arguments.set]
+    settings = replace(settings, steps=arguments.set_steps, texels=arguments.set_texels)
+    began = time.monotonic()
+    bake_set(materials, settings, out, progress=_progress(out.stem))
+    figures = {
+        "names": [m.name for m in materials],
+        "steps": settings.steps,
+        "texels": settings.texels,
+        "seconds": round(time.monotonic() - began, 1),
+        "bytes": out.stat().st_size,
+    }
+    note.write_text(json.dumps(figures))
+    return figures
+
+
+def measure(path: Path, settings: Any, decoder: Any, folder: Path) -> dict[str, Any]:
+    """One bake of a held-back material, alone or on `decoder`, and its error."""
+    from etendue.bake.material import bake
+    from etendue.bake.quality import heldout_error
+    from etendue.bsdf.layered import Layered
+    from etendue.scene.materialx import load_material
+
+    material = load_material(path, None, settings.resolution)
+    out = folder / f"{path.stem}-{'alone' if decoder is None else 'shared'}.eta"
+    marks = [(time.monotonic(), time.process_time())]
+
+    def advance(step: int, total: int, loss: float) -> None:
+        marks.append((time.monotonic(), time.process_time()))
+        _progress(out.stem)(step, total, loss)
+
+    out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
+    artifact = bake(material, settings, out, progress=advance, decoder=decoder)
+    marks.append((time.monotonic(), time.process_time()))
+    rows = heldout_error(artifact, Layered(material, walks=WALKS), 2048)
+    weight = [0.5 ** row["level"] for row in rows]
+    error = sum(w * row["relative"] for w, row in zip(weight, rows, strict=True)) / sum(weight)
+    return {
+        "steps": settings.steps,
+        "seconds": marks[-1][0] - marks[0][0],
+        "processor_s": marks[-1][1] - marks[0][1],
+        # the first pool compiles and waits for the reference, the last mark is the export
+        "training_s": marks[-2][0] - marks[0][0],
+        "training_processor_s": marks[-2][1] - marks[0][1],
+        "error": error,
+        "levels": rows,
+    }
+
+
+def report(rows: dict[str, Any], made: dict[str, Any], arguments: argparse.Namespace) -> str:
+    """The section of docs/numbers.md."""
+    from bench_common import machine
+
+    m = machine()
+    names = ", ".join(made["names"])
+    lines = [
+        "## A new material on a shared decoder",
+        "",
+        f"`tools/bench.py shared`, {arguments.resolution}² texels, evaluator {arguments.arch}, "
+        f"{arguments.texels} texels a step. The set ({names}) took {made['steps']} steps of "
+        f"{made['texels']} texels, {made['seconds']:.0f} s. None of the materials below is in it; "
+        f"errors are held-out relative errors against {WALKS} walks.",
+        f"{m['cpu']}, {m['threads']} threads, load average {m['load_average']}. Times are of "
+        "training and export, processor time of all threads; other work went on beside.",
+        "",
+        "| material | steps alone | s | processor, s | error | steps shared | s | processor, s | "
+        "error | error / alone | time / alone | processor / alone |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, (alone, shared) in rows.items():
+        lines.append(
+            f"| {name} | {alone['steps']} | {alone['seconds']:.0f} | "
+            f"{alone['processor_s']:.0f} | {alone['error']:.4f} | {shared['steps']} | "
+            f"{shared['seconds']:.0f} | {shared['processor_s']:.0f} | {shared['error']:.4f} | "
+            f"{shared['error'] / alone['error']:.2f} | "
+            f"{shared['seconds'] / alone['seconds']:.2f} | "
+            f"{shared['processor_s'] / alone['processor_s']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _progress(name: str) -> Any:
+    began = time.monotonic()
+
+    def tell(step: int, total: int, loss: float) -> None:
+        passed = time.monotonic() - began
+        left = passed / max(step, 1) * (total - step)
+        print(f"  {name}: {step}/{total}, loss {loss:.4f}, {left:.0f} s left", file=sys.stderr)
+
+    return tell
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options."""
+    p = argparse.ArgumentParser(prog="bench.py shared", description=(__doc__ or "").split("\n")[0])
+    p.add_argument("--set", nargs="+", type=Path, required=True, help="MaterialX documents")
+    p.add_argument("--held", nargs="+", type=Path, required=True, help="materials held back")
+    p.add_argument("--name", default="set", help="under which the set is kept")
+    p.add_argument("--arch", default="2x32")
+    p.add_argument("--resolution", type=int, default=128)
+    p.add_argument("--steps", type=int, default=960, help="of a bake alone")
+    p.add_argument("--share", type=float, default=0.3, help="of these steps on the decoder")
+    p.add_argument("--texels", type=int, default=512, help="per step of one material")
+    p.add_argument("--set-steps", type=int, default=1600)
+    p.add_argument("--set-texels", type=int, default=1024)
+    p.add_argument("--folder", type=Path, default=ROOT / "out" / "bench" / "shared")
+    p.add_argument("--write", action="store_true", help="update docs/numbers.md")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Command line."""
+    from bench_common import write_section
+
+    arguments = parser().parse_args(argv)
+    from etendue.bake.material_set import read_decoder
+    from etendue.bake.settings import BakeSettings
+    from etendue.device.drjit import activate
+
+    activate()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    settings = BakeSettings(
+        arch=arguments.arch, resolution=arguments.resolution, texels=arguments.texels
+    )
+    made = bake_shared(arguments, settings)
+    decoder = read_decoder(arguments.folder / f"{arguments.name}.eta")
+    rows: dict[str, Any] = {}
+    for path in arguments.held:
+        plans = (
+            ("alone", replace(settings, steps=arguments.steps), None),
+            (
+                arguments.name,
+                replace(settings, steps=round(arguments.share * arguments.steps), instances=1),
+                decoder,
+            ),
+        )
+        row = []
+        for label, plan, donor in plans:
+            kept = arguments.folder / f"{path.stem}-{label}-{plan.steps}.json"
+            if not kept.is_file():
+                figures = measure(path, plan, donor, arguments.folder)
+                kept.write_text(json.dumps(figures))
+            row.append(json.loads(kept.read_text()))
+        rows[path.stem] = row
+        ratio = row[1]["error"] / row[0]["error"]
+        print(f"{path.stem}: error / alone {ratio:.3f}", file=sys.stderr, flush=True)
+    text = report(rows, made, arguments)
+    print(text)
+    if arguments.write:
+        write_section("shared", text)
+    return 0
