@@ -105,3 +105,17 @@ def test_rim_is_the_edge_of_the_mask() -> None:
     assert ring.sum() == pytest.approx(np.pi * (15**2 - 13**2), rel=0.15)
     assert not ring[np.hypot(x, y) < 12].any() and not ring[~disc].any()
     assert not rim(np.ones((8, 8), bool)).any()
+
+
+def test_a_stage_shows_the_material_that_it_is_given() -> None:
+    """A darker one in the same place is darker, whatever the scene was built with."""
+    activate()
+    stage = Stage(VIEWS[2], assets() / "materials" / "car_paint.mtlx", (16, 12))
+    means = []
+    for albedo in (0.05, 0.9):
+        base = Layer(LayerKind.DIFFUSE, "base", albedo=(albedo,) * 3)
+        paint = Layered(LayeredMaterial("plain", (base,), (Stack(WHITE, (0,)),)))
+        film = stage.shoot(paint, 16, 1, aovs=("shape_id",))
+        shown = np.isin(np.asarray(film.aovs["shape_id"]).reshape(12, 16), stage.carriers)
+        means.append(film.rgb[shown].mean())
+    assert means[0] < 0.3 * means[1]

@@ -34,6 +34,7 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o car_paint.eta --time 10 --target-flip 0.05 --reciprocal",
     "etendue bake oak.mtlx gold.mtlx red=paint.mtlx -o set.eta --time 20",
     "etendue bake new.mtlx -o new.eta --decoder set.eta --time 2",
+    "etendue bake car_paint.mtlx -o front/ --compare arch=2x16,2x32,3x64 --time 5",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
 BAKE_INSTANCES = 4
@@ -52,6 +53,9 @@ Decoder = Annotated[
     Path | None,
     typer.Option(help="Take the networks of this .eta over, a set's too, fit latents only."),
 ]
+Compare = Annotated[
+    str | None, typer.Option(help="FIELD=A,B,...: a bake for each into the folder -o, compared.")
+]
 Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
 
 
@@ -61,7 +65,8 @@ def run(
         typer.Argument(help="FILE.mtlx[#MATERIAL]; several become one set on a shared decoder."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The .eta file; with --cluster a folder.")
+        Path,
+        typer.Option("-o", "--output", help="The .eta file; a folder with --cluster or --compare."),
     ],
     name: Name = None,
     arch: Annotated[str, typer.Option(help="Evaluator: 2x16, 2x32 or 3x64.")] = "2x32",
@@ -86,6 +91,7 @@ def run(
     metrics: MetricsOption = None,
     cluster: ClusterOption = None,
     seeds: Annotated[str | None, typer.Option(help="With --cluster: one bake for each.")] = None,
+    compare: Compare = None,
     json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Bake a layered material into a neural one, or several onto one shared decoder.
@@ -108,16 +114,35 @@ def run(
         return
     if seeds is not None:
         raise InputError("--seeds", "needs --cluster")
-    check_output(output, report, resume=resume, restart=restart)
+    if compare is None:
+        check_output(output, report, resume=resume, restart=restart)
     sources = [Source.parse(file) for file in material]
-    if len(sources) > 1:
+    if len(sources) > 1 and compare is None:
         check_set_options(name, report, latents, weights)
     elif name is not None:
         if sources[0].material is not None:
             raise InputError("--material", f"excludes naming it as {material[0]}")
         sources[0] = replace(sources[0], material=name)
-    job = Job(tuple(sources), output, minutes, steps, resume, restart, report, trace, metrics, decoder)
+    job = Job(
+        tuple(sources), output, minutes, steps, resume, restart, report, trace, metrics, decoder
+    )
+    if compare is not None:
+        _compare(compare, job, settings, json)
+        return
     _print(bake_here(job, settings), json)
+
+
+def _compare(text: str, job: Job, settings: BakeSettings, json: bool) -> None:
+    """Bake once for every value of a field and show the front."""
+    from etendue.commands._bake_compare import check_compare, compare_bakes, describe, parse_compare
+
+    check_compare(job, settings.target_flip)
+    found = compare_bakes(job, parse_compare(text, settings))
+    if json:
+        print_json(found)
+        return
+    for line in describe(found):
+        typer.echo(line)
 
 
 def _spread(

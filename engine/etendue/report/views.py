@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -84,10 +83,9 @@ class Stage:
 
     def shoot(self, material: InlineBSDF, spp: int, seed: int, **options: Any) -> Any:
         """Film of the view with every baked shape made of `material`."""
-        table = dataclasses.replace(self.table, materials=[material] * len(self.table.materials))
         return render(
             self.built.mi_scene,
-            table,
+            self.table.made_of(material),
             spp=spp,
             seed=seed,
             max_depth=self.built.max_depth,

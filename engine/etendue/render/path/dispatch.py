@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import drjit as dr
@@ -100,6 +100,12 @@ class InlineTable:
         )
         dr.eval(table.numbers)
         return table
+
+    def made_of(self, material: InlineBSDF) -> InlineTable:
+        """The table with every inline surface made of `material`."""
+        count = len(self.materials)
+        groups = [Group(k, 1, material) for k in range(count)]
+        return replace(self, materials=[material] * count, groups=groups)
 
     def __bool__(self) -> bool:
         """True when there is any inline material."""
