@@ -20,7 +20,7 @@ from etendue.render.path.camera_rays import (
     start_paths,
 )
 from etendue.render.path.dispatch import NONE, InlineTable
-from etendue.render.path.loop import uv_footprint
+from etendue.render.path.footprint import footprint
 
 CHANNELS = {"depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3}
 IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
@@ -119,8 +119,8 @@ def _albedo(si: Any, table: InlineTable, camera: Any, window: Window) -> Any:
         albedo = mi.Color3f(bsdf.eval_diffuse_reflectance(si, hit & (number == NONE)))
     if table:
         wi = mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z))
-        footprint = uv_footprint(si, pixel_cone(camera, window))
-        albedo = table.albedo(number, ShadingPoint(mi.Point2f(si.uv), wi, footprint), albedo)
+        side = footprint(si, pixel_cone(camera, window)).side
+        albedo = table.albedo(number, ShadingPoint(mi.Point2f(si.uv), wi, side), albedo)
     return albedo
 
 

@@ -13,7 +13,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.render.path.loop import Cone
+from etendue.render.path.footprint import Cone
 
 GROUP = 16  # samples that are summed on the device; part of what makes results reproducible
 _STREAM = 0xDA3E39CB94B95BDB  # PCG32 increment shared by all paths; their states are hashes

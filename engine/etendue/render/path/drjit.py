@@ -27,8 +27,9 @@ from etendue.render.path.camera_rays import (
     start_paths,
 )
 from etendue.render.path.dispatch import InlineTable
+from etendue.render.path.footprint import Cone
 from etendue.render.path.interrupt import Interrupt
-from etendue.render.path.loop import STRATEGIES, Cone, PathOptions, trace_paths
+from etendue.render.path.loop import STRATEGIES, PathOptions, trace_paths
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
 Progress = Callable[[int, int], None]
