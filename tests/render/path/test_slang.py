@@ -13,6 +13,7 @@ from etendue.core.errors import DeviceError, InputError
 from etendue.core.ztest import z_test
 from etendue.device.slang import SlangDevice, open_device
 from etendue.render.path.slang_emitters import EMITTER
+from etendue.render.path.slang_layered import layered_constants
 from etendue.render.path.slang_materials import MATERIAL
 from etendue.render.path.slang_scene import SHAPE, VERTEX, cone, extract
 from etendue.render.path.slang_scene import camera as pinhole
@@ -180,6 +181,7 @@ def test_layouts_are_those_of_the_shaders(vulkan: SlangDevice) -> None:
     from etendue.device.slang import load
 
     constants = {"CAPACITY": 32, "LAYERS": 1, "KINDS": 1, "LIGHTS": 1, "FEATURES": 0}
+    constants |= layered_constants([])
     program = load(
         vulkan,
         "render/path.bvh",

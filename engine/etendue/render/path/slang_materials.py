@@ -11,8 +11,11 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.artifact import read_artifact
+from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import check_material
+from etendue.bsdf.plugin import inline_of
 from etendue.core.errors import InputError
+from etendue.render.path.slang_layered import add_layered, add_sheen, has_sheen
 from etendue.render.path.slang_neural import DataBuilder
 from etendue.render.path.slang_textures import (
     SLANG_LIMIT,
@@ -22,6 +25,7 @@ from etendue.render.path.slang_textures import (
     numbers,
     value,
 )
+from etendue.scene.material import LayeredMaterial
 
 Array = np.ndarray
 MATERIAL = np.dtype(
@@ -39,7 +43,7 @@ MATERIAL = np.dtype(
         ("weight", "<f4"),
     ]
 )
-DIFFUSE, CONDUCTOR, GLASS, PLASTIC, NEURAL = range(5)
+DIFFUSE, CONDUCTOR, GLASS, PLASTIC, NEURAL, LAYERED = range(6)
 TWO_SIDED, NONLINEAR = 1, 2
 Row = Array
 
@@ -52,6 +56,8 @@ class Materials:
         self.rows: list[Row] = []
         self.owners: list[Any] = []
         self.files: dict[Path, int] = {}
+        self.layered: list[LayeredMaterial] = []
+        self.sheen = 0  # table in `g_data`
 
     def number(self, shape: Any) -> int:
         """Place of a shape's material in the rows."""
@@ -79,6 +85,15 @@ class Materials:
         row["data"], row["flags"] = self.files[file], TWO_SIDED
         return row
 
+    def _layered(self, material: LayeredMaterial) -> Row:
+        row = _blank(LAYERED)
+        if has_sheen(material) and not self.sheen:
+            self.sheen = add_sheen(self.builder)
+        sheen = self.sheen if has_sheen(material) else 0
+        row["data"], row["flags"] = add_layered(self.builder, material, sheen), TWO_SIDED
+        self.layered.append(material)
+        return row
+
     def _row(self, bsdf: Any, owner: str) -> Row:
         kind = bsdf.class_name()
         if kind == "TwoSidedBRDF":
@@ -88,6 +103,9 @@ class Materials:
             row = self._row(sides[0], owner)
             row["flags"] |= TWO_SIDED
             return row
+        inline = inline_of(bsdf)
+        if isinstance(inline, Layered):
+            return self._layered(inline.material)
         build = BUILDERS.get(kind)
         if build is None:
             raise _unknown(owner, kind)
@@ -99,7 +117,7 @@ def _unknown(owner: str, kind: str) -> InputError:
         f"shape {owner}",
         "has a material that the Slang backend lacks",
         got=kind,
-        expected=", ".join(sorted({*BUILDERS, "neural", "twosided"})),
+        expected=", ".join(sorted({*BUILDERS, "neural", "layered", "twosided"})),
         fix=SLANG_LIMIT,
     )
 

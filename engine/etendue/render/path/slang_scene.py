@@ -13,6 +13,7 @@ import numpy as np
 from etendue.core.errors import InputError
 from etendue.render.path.slang_bvh import build_bvh
 from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix, unit
+from etendue.render.path.slang_layered import layered_constants, layered_features
 from etendue.render.path.slang_materials import Materials
 from etendue.render.path.slang_neural import DataBuilder, bits, capacity, deepest
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
@@ -160,6 +161,7 @@ class _Reader:
                 "KINDS": sum({1 << int(row["kind"]) for row in self.materials.rows}),
                 "LIGHTS": sum({1 << int(row["kind"]) for row in self.emitters}),
                 "FEATURES": self._features(),
+                **layered_constants(self.materials.layered),
             },
         )
 
@@ -167,7 +169,8 @@ class _Reader:
         values = [row[name] for row in self.materials.rows for name in ("color", "second", "alpha")]
         values += [row["radiance"] for row in self.emitters]
         textured = any(int(value["texture"]) != 0 for value in values)
-        return (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
+        plain = (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
+        return plain | layered_features(self.materials.layered)
 
 
 def _rows(buffer: Any, columns: int) -> Array:
