@@ -20,6 +20,7 @@ from etendue.render.path.slang_scene import camera as pinhole
 
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 ROOT = Path(__file__).parents[3]
+DATA = ROOT / "../shared/data"
 AOVS = ("depth", "position", "normal", "uv", "albedo", "shape_id", "material_id")
 GGX = {"distribution": "ggx"}
 
@@ -110,6 +111,51 @@ def test_a_neural_material_and_an_environment_map(
     film = render(vulkan, built.mi_scene, built.baked, spp=32, seed=1, tracer="bvh")
     assert film.metadata["kernel"] in ("scalar", "coherent", "divergent")
     agree(film, built.mi_scene, 128)
+
+
+@pytest.mark.parametrize("name", ["car_paint", "varnished_wood", "lacquered_brushed_metal"])
+def test_layered_materials(vulkan: SlangDevice, name: str) -> None:
+    from etendue.render.build import build
+    from etendue.scene.scene import load_scene
+
+    assigned = {"Sphere": ROOT / f"assets/materials/{name}.mtlx"}
+    source = load_scene(ROOT / "assets/scenes/sphere.xml", assignments=assigned)
+    built = build(source, size=(64, 64))
+    agree(render(vulkan, built.mi_scene, spp=48, seed=1), built.mi_scene, 96)
+
+
+def test_a_file_of_gltf(vulkan: SlangDevice) -> None:
+    """The layers of its surfaces, the built-in studio and camera."""
+    from etendue.render.build import build
+    from etendue.scene.scene import load_scene
+
+    file = DATA / "materialx/resources/Geometry/shaderball.glb"
+    if not file.is_file():
+        pytest.skip(f"{file} is absent")
+    built = build(load_scene(file), size=(64, 64))
+    agree(render(vulkan, built.mi_scene, spp=48, seed=1), built.mi_scene, 96)
+
+
+def test_layered_and_neural_materials_together(
+    tmp_path: Path, mi: Any, room: Any, vulkan: SlangDevice, artifact: Any
+) -> None:
+    from etendue.bsdf.plugin import register
+
+    register(mi)
+    write_artifact(tmp_path / "m.eta", artifact(5))
+    wood = {"filename": str(ROOT / "assets/materials/varnished_wood.mtlx"), "resolution": 32}
+    scene = room(
+        {"type": "neural", "filename": str(tmp_path / "m.eta")}, {"type": "layered", **wood}
+    )
+    baked = {shape.id(): tmp_path / "m.eta" for shape in scene.shapes() if "ball" in shape.id()}
+    assert baked
+    options = {"spp": 4, "seed": 2, "aovs": ("albedo",)}
+    from etendue.render.path.drjit import render as twin
+
+    film = render(vulkan, scene, baked, **options)
+    far = np.abs(film.aovs["albedo"] - twin(scene, **options).aovs["albedo"]) > 1e-3
+    assert far.mean() < 2e-3
+    agree(render(vulkan, scene, baked, spp=48, seed=1), scene, 96)
 
 
 def test_forcing_a_kernel_that_the_device_lacks_is_an_error(room: Any, vulkan: SlangDevice) -> None:
