@@ -19,6 +19,7 @@ from etendue.render.path.camera_rays import (
     primary_rays,
     start_paths,
 )
+from etendue.render.groups import shown_shapes
 from etendue.render.path.dispatch import NONE, InlineTable
 from etendue.render.path.loop import uv_footprint
 
@@ -143,7 +144,7 @@ def _number(scene: Any) -> _Numbers:
     """Shapes in scene order; materials in the order in which shapes show them first."""
     materials: list[Any] = []
     rows = []
-    for place, shape in enumerate(scene.shapes()):
+    for place, shape in enumerate(shown_shapes(scene)):
         bsdf = shape.bsdf()
         if all(bsdf is not other for other in materials):
             materials.append(bsdf)

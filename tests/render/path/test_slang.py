@@ -12,11 +12,12 @@ from etendue.artifact import write_artifact
 from etendue.core.errors import DeviceError, InputError
 from etendue.core.ztest import z_test
 from etendue.device.slang import SlangDevice, open_device
+from etendue.render.path.slang_camera import camera as pinhole
+from etendue.render.path.slang_camera import cone
 from etendue.render.path.slang_emitters import EMITTER
 from etendue.render.path.slang_layered import layered_constants
 from etendue.render.path.slang_materials import MATERIAL
-from etendue.render.path.slang_scene import SHAPE, VERTEX, cone, extract
-from etendue.render.path.slang_scene import camera as pinhole
+from etendue.render.path.slang_scene import SHAPE, VERTEX, extract
 
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 ROOT = Path(__file__).parents[3]
@@ -78,6 +79,89 @@ def test_auxiliary_images_are_equal(mi: Any, room: Any, vulkan: SlangDevice) -> 
         assert a.shape == b.shape
         far = np.abs(a - b) > 1e-4 * (1 + np.abs(b).max())
         assert far.mean() < 2e-3, name  # a ray that grazes an edge may fall on either side
+
+
+def flock(mi: Any, **more: Any) -> dict[str, Any]:
+    """A group of a box, a rectangle and a ball, shown three times; one of them mirrored."""
+    t = mi.ScalarTransform4f
+    metal = {"type": "roughconductor", "alpha": 0.3, "material": "Cu", **GGX}
+    group = {
+        "type": "shapegroup",
+        "box": {"type": "cube", "to_world": t().scale(0.25), "bsdf": metal},
+        "flag": {
+            "type": "rectangle",
+            "to_world": t().translate([0, 0.6, 0]).scale(0.3),
+            "bsdf": checkerboard(mi),
+        },
+        "knob": {"type": "sphere", "center": [0, 1.0, 0], "radius": 0.12, "bsdf": more["knob"]},
+    }
+    places = (
+        t().translate([-1.4, 0.3, 0.8]).rotate([0, 1, 0], 30),
+        t().translate([1.5, 0.3, 0.5]).rotate([0, 0, 1], 20).scale(1.3),
+        t().translate([0.2, 0.3, 1.8]).scale([-0.7, 0.7, 0.7]),
+    )
+    shown = {
+        f"place{k}": {"type": "instance", "to_world": place, "g": {"type": "ref", "id": "flock"}}
+        for k, place in enumerate(places)
+    }
+    return {"flock": group, **shown}
+
+
+@pytest.mark.parametrize("tracer", ["bvh", "rq", "rt"])
+def test_instances(mi: Any, room: Any, vulkan: SlangDevice, tracer: str) -> None:
+    from etendue.render.path.drjit import render as twin
+
+    diffuse = {"type": "diffuse"}
+    scene = room(diffuse, checkerboard(mi), **flock(mi, knob=diffuse))
+    options = {"spp": 4, "seed": 9, "max_depth": 1, "aovs": AOVS}
+    ours, theirs = render(vulkan, scene, tracer=tracer, **options), twin(scene, **options)
+    knobs = ours.aovs["shape_id"] >= 6  # a copy for each instance
+    assert 3 < len(np.unique(ours.aovs["shape_id"])) and knobs.any()
+    for name in set(AOVS) - {"albedo"}:  # an estimate for metal
+        a, b = ours.aovs[name], theirs.aovs[name]
+        far = np.abs(a - b) > 1e-4 * (1 + np.abs(b).max())
+        if name == "shape_id":
+            far &= ~knobs
+        assert far.mean() < 3e-3, name
+    agree(render(vulkan, scene, spp=32, seed=1, tracer=tracer), scene, 96)
+
+
+def test_inline_materials_of_instances(mi: Any, room: Any, vulkan: SlangDevice) -> None:
+    """The Dr.Jit tracer finds them too, with the footprint of the pixel."""
+    from etendue.bsdf.layered import Layered
+    from etendue.bsdf.plugin import plugin
+    from etendue.render.path.dispatch import InlineTable
+    from etendue.scene.materialx import load_material
+
+    wood = load_material(ROOT / "assets/materials/varnished_wood.mtlx", resolution=32)
+    knob = plugin("Knob", lambda _: Layered(wood))(mi.Properties())
+    scene = room({"type": "diffuse"}, {"type": "diffuse"}, **flock(mi, knob=knob))
+    assert len(InlineTable.from_scene(scene).materials) == 1
+    agree(render(vulkan, scene, spp=32, seed=1), scene, 96)
+
+
+def test_a_sphere_that_an_instance_stretches_is_an_error(mi: Any, room: Any) -> None:
+    more = flock(mi, knob={"type": "diffuse"})
+    more["place1"]["to_world"] = mi.ScalarTransform4f().scale([1, 2, 1])
+    with pytest.raises(InputError, match="knob.*no sphere"):
+        extract(room({"type": "diffuse"}, {"type": "diffuse"}, **more))
+
+
+def test_a_thin_lens(mi: Any, room: Any, camera: Any, vulkan: SlangDevice) -> None:
+    from etendue.render.path.drjit import render as twin
+
+    lens = {"type": "thinlens", "aperture_radius": 0.25, "focus_distance": 4.0}
+    scene = room(
+        {"type": "diffuse"},
+        checkerboard(mi),
+        sensor={**camera((0, 2, 5), (0, 0.6, 0)), **lens},
+    )
+    options = {"spp": 4, "seed": 9, "max_depth": 1, "aovs": ("depth", "position")}
+    ours, theirs = render(vulkan, scene, tracer="bvh", **options), twin(scene, **options)
+    for name in options["aovs"]:
+        far = np.abs(ours.aovs[name] - theirs.aovs[name]) > 1e-3
+        assert far.mean() < 5e-3, name
+    agree(render(vulkan, scene, spp=32, seed=1, tracer="bvh"), scene, 96)
 
 
 def test_materials_and_lights_of_mitsuba(mi: Any, room: Any, vulkan: SlangDevice) -> None:

@@ -17,6 +17,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
+from etendue.render.groups import shown_shapes
 
 NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
@@ -48,8 +49,7 @@ class InlineTable:
     @classmethod
     def from_scene(cls, scene: Any) -> InlineTable:
         """Collect the materials of all shapes; `twosided` around one is looked through."""
-        shown = [shape.bsdf() for shape in scene.shapes()]
-        bsdfs = [bsdf for bsdf in shown if bsdf is not None]
+        bsdfs = [shape.bsdf() for shape in shown_shapes(scene)]
         owners: list[Any] = []
         virtual: set[int] = set()
         numbers: dict[int, int] = {}
@@ -71,8 +71,7 @@ class InlineTable:
             [owner.inline for owner in owners],
             [owner for owner in owners if id(owner) not in virtual],
             mi.UInt(buffer),
-            # an instance has no BSDF of its own, the shapes in its group do
-            all(bsdf is not None and _inline_owner(bsdf) is not None for bsdf in shown),
+            all(_inline_owner(bsdf) is not None for bsdf in bsdfs),
         )
         dr.eval(table.numbers)
         return table

@@ -21,9 +21,10 @@ from etendue.render.path.camera_rays import Block, Window, full_film, passes
 from etendue.render.path.drjit import check_options
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES
+from etendue.render.path.slang_camera import camera, cone
 from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
 from etendue.render.path.slang_materials import NEURAL
-from etendue.render.path.slang_scene import HIDDEN, camera, cone, extract
+from etendue.render.path.slang_scene import HIDDEN, LENS, extract
 from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
 
 PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
@@ -77,10 +78,11 @@ def render(
             "strategy": STRATEGIES.index(strategy),
         }
         blocks = list(passes(window, spp, pass_samples))
-        hidden = HIDDEN if hide_emitters else 0
-        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], hidden)
-        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp)
-        program = Kernel(uploaded, tracer, "path_main", choice.linear, hidden)
+        extra = HIDDEN if hide_emitters else 0
+        extra |= LENS if eye.needs_aperture_sample() else 0
+        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], extra)
+        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
+        program = Kernel(uploaded, tracer, "path_main", choice.linear, extra)
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {
         "max_depth": max_depth,
@@ -123,17 +125,17 @@ def _choose(
     tracer: str,
     fixed: Mapping[str, Any],
     block: Block,
-    hidden: int,
+    extra: int,
 ) -> Choice:
     """The kernel; candidates are timed on one group of samples of the first pixels."""
     probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
 
     def cost(linear: str) -> float:
-        program = Kernel(uploaded, tracer, "path_main", linear, hidden)
+        program = Kernel(uploaded, tracer, "path_main", linear, extra)
         return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
 
     def coherence() -> float:
-        program = Kernel(uploaded, tracer, "aov_main")
+        program = Kernel(uploaded, tracer, "aov_main", features=extra & LENS)
         numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
         kinds = uploaded.scene.materials["kind"]
         return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
@@ -161,11 +163,13 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
     size = (window.full_width, window.full_height)
     pinhole = camera(eye)
     width, spread = cone(pinhole, size)
-    vectors = {name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")}
+    names = ("origin", "corner", "dx", "dy", "lens_x", "lens_y")
+    vectors = {name: [float(x) for x in pinhole[name]] for name in names}
     return {
         **vectors,
         "near": pinhole["near"],
         "far": pinhole["far"],
+        "focus": pinhole["focus"],
         "cone_width": width,
         "cone_spread": spread,
         "full": list(size),
@@ -174,10 +178,10 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
         "emitters": data.emitter_count,
         "environment": data.environment,
         "faces": len(data.faces),
+        "instances": data.instances,
+        "instance_count": len(data.placed),
         "spheres": data.spheres,
         "sphere_data": data.sphere_data,
-        "bvh": data.bvh,
-        "leaves": data.leaves,
     }
 
 
@@ -206,11 +210,12 @@ def _aovs(
     window: Window,
     names: tuple[str, ...],
     spp: int,
+    extra: int,
 ) -> dict[str, np.ndarray]:
     """Auxiliary images as `render.aov.render_aovs` gives them."""
     if not names:
         return {}
-    kernel = Kernel(uploaded, tracer, "aov_main")
+    kernel = Kernel(uploaded, tracer, "aov_main", features=extra)
     sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
     ids = np.zeros((len(sums), 2))
     for block in blocks:

@@ -8,11 +8,11 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
+from etendue.render.groups import children
 from etendue.render.path.slang_neural import DataBuilder
 from etendue.render.path.slang_textures import (
     SLANG_LIMIT,
     VALUE,
-    children,
     constant,
     numbers,
     value,

@@ -16,11 +16,11 @@ from etendue.bsdf.neural import check_material
 from etendue.bsdf.plugin import inline_of
 from etendue.core.errors import InputError
 from etendue.render.path.slang_layered import add_layered, add_sheen, has_sheen
+from etendue.render.groups import children
 from etendue.render.path.slang_neural import DataBuilder
 from etendue.render.path.slang_textures import (
     SLANG_LIMIT,
     VALUE,
-    children,
     constant,
     numbers,
     value,

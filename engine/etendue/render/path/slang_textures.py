@@ -18,22 +18,6 @@ PROBES = 48  # points at which a texture is compared with Mitsuba's own
 SLANG_LIMIT = "Render it with --backend drjit"
 
 
-def children(node: Any) -> dict[str, Any]:
-    """Objects and parameters that a Mitsuba object shows, by name."""
-
-    class Collect(mi.TraversalCallback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.found: dict[str, Any] = {}
-
-        def put(self, name: str, value: Any, *rest: Any) -> None:
-            self.found[name] = value
-
-    collect = Collect()
-    node.traverse(collect)
-    return collect.found
-
-
 def numbers(value: Any) -> Array:
     """A parameter as a flat float64 array."""
     return np.asarray(value, np.float64).ravel()

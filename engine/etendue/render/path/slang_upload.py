@@ -11,6 +11,7 @@ import numpy as np
 from etendue.device.slang import SlangDevice, load
 from etendue.render.path.slang_kernels import constants as linear_constants
 from etendue.render.path.slang_scene import SceneData
+from etendue.render.path.slang_structure import build_structure
 
 Array = np.ndarray
 TRACERS = ("rq", "bvh", "rt")
@@ -52,64 +53,8 @@ def upload(device: SlangDevice, scene: SceneData) -> Uploaded:
     buffers = {name: buffer(device, data, stride) for name, (data, stride) in tables.items()}
     if "acceleration_structure" not in device.features:
         return Uploaded(device, scene, buffers, None)
-    tlas, keep = _build(device, scene.vertices, faces)
+    tlas, keep = build_structure(device, scene.vertices, faces, scene.placed)
     return Uploaded(device, scene, buffers, tlas, keep)
-
-
-def _build(device: SlangDevice, vertices: Array, faces: Array) -> tuple[Any, tuple[Any, ...]]:
-    """One structure of all triangles under one instance; no triangle gives one without area."""
-    import slangpy as spy
-
-    raw = device.raw
-    usage = spy.BufferUsage.shader_resource | spy.BufferUsage.acceleration_structure_build_input
-    points = raw.create_buffer(usage=usage, data=vertices.view(np.uint8).copy())
-    corners = np.ascontiguousarray(faces[:, :3]).reshape(-1)
-    indices = raw.create_buffer(usage=usage, data=corners)
-    triangles = spy.AccelerationStructureBuildInputTriangles(
-        {
-            "vertex_buffers": [points],
-            "vertex_format": spy.Format.rgb32_float,
-            "vertex_count": len(vertices),
-            "vertex_stride": vertices.itemsize,
-            "index_buffer": indices,
-            "index_format": spy.IndexFormat.uint32,
-            "index_count": corners.size,
-            "flags": spy.AccelerationStructureGeometryFlags.opaque,
-        }
-    )
-    kinds = spy.AccelerationStructureKind
-    low, scratch = _structure(device, triangles, kinds.bottom_level)
-    instances = raw.create_acceleration_structure_instance_list(1)
-    instances.write(
-        0,
-        {
-            "transform": spy.float3x4.identity(),
-            "instance_id": 0,
-            "instance_mask": 0xFF,
-            "instance_contribution_to_hit_group_index": 0,
-            "flags": spy.AccelerationStructureInstanceFlags.none,
-            "acceleration_structure": low.handle,
-        },
-    )
-    top, more = _structure(device, instances.build_input_instances(), kinds.top_level)
-    return top, (low, points, indices, instances, scratch, more)
-
-
-def _structure(device: SlangDevice, source: Any, kind: Any) -> tuple[Any, Any]:
-    import slangpy as spy
-
-    raw = device.raw
-    description = spy.AccelerationStructureBuildDesc({"inputs": [source]})
-    sizes = raw.get_acceleration_structure_sizes(description)
-    scratch = raw.create_buffer(size=sizes.scratch_size, usage=spy.BufferUsage.unordered_access)
-    made = raw.create_acceleration_structure(kind=kind, size=sizes.acceleration_structure_size)
-    encoder = raw.create_command_encoder()
-    encoder.build_acceleration_structure(
-        desc=description, dst=made, src=None, scratch_buffer=scratch
-    )
-    raw.submit_command_buffer(encoder.finish())
-    raw.wait()
-    return made, scratch
 
 
 class Kernel:
@@ -146,7 +91,7 @@ class Kernel:
         raw = self.scene.device.raw
         group = spy.HitGroupDesc(hit_group_name="hit", closest_hit_entry_point="hit_main")
         self.pipeline = raw.create_ray_tracing_pipeline(
-            program=program, hit_groups=[group], max_recursion=1, max_ray_payload_size=16
+            program=program, hit_groups=[group], max_recursion=1, max_ray_payload_size=20
         )
         self.table = raw.create_shader_table(
             program=program,
