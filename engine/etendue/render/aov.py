@@ -11,6 +11,7 @@ import numpy as np
 
 from etendue.bsdf.base import ShadingPoint
 from etendue.core.errors import InputError
+from etendue.render.groups import shown_shapes
 from etendue.render.path.camera_rays import (
     Block,
     Window,
@@ -19,7 +20,6 @@ from etendue.render.path.camera_rays import (
     primary_rays,
     start_paths,
 )
-from etendue.render.groups import shown_shapes
 from etendue.render.path.dispatch import NONE, InlineTable
 from etendue.render.path.loop import uv_footprint
 

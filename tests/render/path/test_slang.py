@@ -143,7 +143,7 @@ def test_inline_materials_of_instances(mi: Any, room: Any, vulkan: SlangDevice) 
 def test_a_sphere_that_an_instance_stretches_is_an_error(mi: Any, room: Any) -> None:
     more = flock(mi, knob={"type": "diffuse"})
     more["place1"]["to_world"] = mi.ScalarTransform4f().scale([1, 2, 1])
-    with pytest.raises(InputError, match="knob.*no sphere"):
+    with pytest.raises(InputError, match=r"knob.*no sphere"):
         extract(room({"type": "diffuse"}, {"type": "diffuse"}, **more))
 
 
@@ -195,6 +195,35 @@ def test_a_neural_material_and_an_environment_map(
     film = render(vulkan, built.mi_scene, built.baked, spp=32, seed=1, tracer="bvh")
     assert film.metadata["kernel"] in ("scalar", "coherent", "divergent")
     agree(film, built.mi_scene, 128)
+
+
+def test_principled_materials_masks_and_slides(mi: Any, room: Any, vulkan: SlangDevice) -> None:
+    def ball(x: float, z: float, bsdf: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "sphere", "center": [x, 0.4, z], "radius": 0.4, "bsdf": bsdf}
+
+    rng = np.random.default_rng(5)
+    holes = {"type": "bitmap", "data": mi.TensorXf(rng.random((5, 8, 1))), "raw": True}
+    color = {"type": "rgb", "value": [0.7, 0.3, 0.2]}
+    plain = {"type": "principled", "base_color": color, "roughness": 0.4}
+    coated = {**plain, "clearcoat": 0.8, "clearcoat_gloss": 0.4, "specular": 0.7}
+    brushed = {**plain, "metallic": 0.9, "anisotropic": 0.6}
+    torn = {"type": "mask", "opacity": holes, "b": {"type": "twosided", "b": plain}}
+    spot = mi.ScalarTransform4f().look_at([2, 3, 2], [0, 0.5, 0], [0, 1, 0])
+    scene = room(
+        coated,
+        {"type": "twosided", "b": plain},
+        brushed=ball(-1.3, 1.2, brushed),
+        torn=ball(0, 1.6, torn),
+        veil=ball(1.3, 1.2, {"type": "mask", "opacity": 0.4, "b": coated}),
+        beamer={
+            "type": "spot",
+            "to_world": spot,
+            "intensity": 30.0,
+            "cutoff_angle": 25,
+            "texture": {"type": "checkerboard"},
+        },
+    )
+    agree(render(vulkan, scene, spp=64, seed=1, tracer="bvh"), scene, 256)
 
 
 @pytest.mark.parametrize("name", ["car_paint", "varnished_wood", "lacquered_brushed_metal"])
@@ -281,7 +310,11 @@ def test_cooperative_matrices_inside_a_ray_query_kernel(
     ("shape", "message"),
     [
         ({"type": "cylinder"}, "shape bad.*of a kind that shaders lack.*Cylinder"),
-        ({"type": "sphere", "bsdf": {"type": "principled"}}, "shape bad.*lacks.*Principled"),
+        ({"type": "sphere", "bsdf": {"type": "roughplastic"}}, "shape bad.*lacks.*RoughPlastic"),
+        (
+            {"type": "sphere", "bsdf": {"type": "principled", "sheen": 0.5}},
+            "shape bad.*sheen that the Slang",
+        ),
         (
             {"type": "sphere", "bsdf": {"type": "roughconductor"}},
             "shape bad.*microfacet.*expected ggx",

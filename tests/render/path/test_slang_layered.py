@@ -231,7 +231,7 @@ def test_histograms_of_draws_are_equal(mi: Any, number: int) -> None:
 
 def test_glass_is_refused() -> None:
     glass = stack_of("pane", Layer(DIELECTRIC), Layer(LayerKind.OPEN))
-    with pytest.raises(InputError, match="pane.*transmits"):
+    with pytest.raises(InputError, match=r"pane.*transmits"):
         slang_layered.add_layered(DataBuilder(), glass, 0)
 
 

@@ -15,7 +15,7 @@ from etendue.render.groups import group_name, is_instance, shape_groups
 from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix
 from etendue.render.path.slang_instances import Instance, add_instances
 from etendue.render.path.slang_layered import layered_constants, layered_features
-from etendue.render.path.slang_materials import Materials
+from etendue.render.path.slang_materials import MASKED, VALUES, Materials
 from etendue.render.path.slang_neural import DataBuilder, bits, capacity, deepest
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
 
@@ -23,7 +23,14 @@ Array = np.ndarray
 VERTEX = np.dtype([("p", "<f4", 3), ("u", "<f4"), ("n", "<f4", 3), ("v", "<f4")])
 SHAPE = np.dtype([("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")])
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
-TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES = 1, 2, 4, 64, 128  # bits of `core/features.slang`
+TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES, MASKS = (
+    1,
+    2,
+    4,
+    64,
+    128,
+    256,
+)  # bits of `core/features.slang`
 
 
 @dataclass(frozen=True)
@@ -206,10 +213,11 @@ class _Reader:
         )
 
     def _features(self) -> int:
-        values = [row[name] for row in self.materials.rows for name in ("color", "second", "alpha")]
+        values = [row[name] for row in self.materials.rows for name in VALUES]
         values += [row["radiance"] for row in self.emitters]
         textured = any(int(value["texture"]) != 0 for value in values)
         plain = (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
+        plain |= MASKS if any(row["flags"] & MASKED for row in self.materials.rows) else 0
         plain |= INSTANCES if len(self.placed) > 1 else 0
         return plain | layered_features(self.materials.layered)
 
