@@ -14,6 +14,7 @@ from etendue.artifact import read_artifact
 from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import check_material
 from etendue.bsdf.plugin import inline_of
+from etendue.bsdf.transmission_artifact import is_transmission
 from etendue.core.errors import InputError
 from etendue.render.groups import children
 from etendue.render.path.slang_layered import add_layered, add_sheen, has_sheen
@@ -82,6 +83,8 @@ class Materials:
         row = _blank(NEURAL)
         if file not in self.files:
             artifact = read_artifact(file, kind="material")
+            if is_transmission(artifact):
+                raise InputError(file, "transmits light in a Slang scene", fix=SLANG_LIMIT)
             check_material(file, artifact)
             self.files[file] = self.builder.add_neural(artifact)
         row["data"], row["flags"] = self.files[file], TWO_SIDED
