@@ -26,6 +26,7 @@ from etendue.render.path.slang_kernels import Choice, choose, materials_per_grou
 from etendue.render.path.slang_materials import NEURAL
 from etendue.render.path.slang_scene import HIDDEN, LENS, extract
 from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
+from etendue.render.path.slang_watch import Kernels
 
 PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
 PROBE_PIXELS = 1024  # on which kernels are compared
@@ -55,18 +56,20 @@ def render(
     kernel: str = "auto",
     device: SlangDevice | None = None,
     uploaded: Uploaded | None = None,
+    kernels: Kernels | None = None,
 ) -> Film:
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
     `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
     (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
-    `slang_kernels`).
+    `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
-    if uploaded is None:
+    if kernels is None:
         device = device or open_device()
-        uploaded = upload(device, extract(scene, baked))
+        kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
+    uploaded = kernels.uploaded
     tracer = choose_tracer(uploaded.device, tracer)
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
@@ -80,9 +83,9 @@ def render(
         blocks = list(passes(window, spp, pass_samples))
         extra = HIDDEN if hide_emitters else 0
         extra |= LENS if eye.needs_aperture_sample() else 0
-        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], extra)
-        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
-        program = Kernel(uploaded, tracer, "path_main", choice.linear, extra)
+        choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
+        guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
+        program = kernels(tracer, "path_main", choice.linear, extra)
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {
         "max_depth": max_depth,
@@ -120,7 +123,7 @@ def _sums(
 
 
 def _choose(
-    uploaded: Uploaded,
+    kernels: Kernels,
     kernel: str,
     tracer: str,
     fixed: Mapping[str, Any],
@@ -128,14 +131,15 @@ def _choose(
     extra: int,
 ) -> Choice:
     """The kernel; candidates are timed on one group of samples of the first pixels."""
+    uploaded = kernels.uploaded
     probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
 
     def cost(linear: str) -> float:
-        program = Kernel(uploaded, tracer, "path_main", linear, extra)
+        program = kernels(tracer, "path_main", linear, extra)
         return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
 
     def coherence() -> float:
-        program = Kernel(uploaded, tracer, "aov_main", features=extra & LENS)
+        program = kernels(tracer, "aov_main", features=extra & LENS)
         numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
         kinds = uploaded.scene.materials["kind"]
         return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
@@ -203,7 +207,7 @@ def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) 
 
 
 def _aovs(
-    uploaded: Uploaded,
+    kernels: Kernels,
     tracer: str,
     fixed: Mapping[str, Any],
     blocks: list[Block],
@@ -215,7 +219,7 @@ def _aovs(
     """Auxiliary images as `render.aov.render_aovs` gives them."""
     if not names:
         return {}
-    kernel = Kernel(uploaded, tracer, "aov_main", features=extra)
+    kernel = kernels(tracer, "aov_main", features=extra)
     sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
     ids = np.zeros((len(sums), 2))
     for block in blocks:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from etendue.device.slang import SlangDevice, load
+from etendue.core.errors import DeviceError
+from etendue.device.slang import SlangDevice, load, readable
 from etendue.render.path.slang_kernels import constants as linear_constants
 from etendue.render.path.slang_scene import SceneData
 from etendue.render.path.slang_structure import build_structure
@@ -24,8 +26,18 @@ class Uploaded:
     device: SlangDevice
     scene: SceneData
     buffers: Mapping[str, Any]
-    tlas: Any | None  # None when the device has no ray tracing
-    keep: tuple[Any, ...] = ()  # what the acceleration structure refers to
+
+    @cached_property
+    def structure(self) -> tuple[Any, Any]:
+        """The acceleration structure and what it refers to, made when first asked for."""
+        return build_structure(
+            self.device, self.scene.vertices, faces_of(self.scene), self.scene.placed
+        )
+
+
+def faces_of(scene: SceneData) -> Array:
+    """The scene's faces, at least one."""
+    return scene.faces if len(scene.faces) else np.zeros((1, 4), np.uint32)
 
 
 def buffer(device: SlangDevice, data: Array, stride: int) -> Any:
@@ -40,29 +52,33 @@ def buffer(device: SlangDevice, data: Array, stride: int) -> Any:
 
 
 def upload(device: SlangDevice, scene: SceneData) -> Uploaded:
-    """Copy a scene to the device and build its acceleration structure where there is one."""
-    faces = scene.faces if len(scene.faces) else np.zeros((1, 4), np.uint32)
+    """Copy a scene to the device."""
     tables = {
         "g_data": (scene.data, 16),
         "g_vertices": (scene.vertices, scene.vertices.itemsize),
-        "g_faces": (faces, 16),
+        "g_faces": (faces_of(scene), 16),
         "g_shapes": (scene.shapes, scene.shapes.itemsize),
         "g_materials": (scene.materials, scene.materials.itemsize),
         "g_emitters": (scene.emitters, scene.emitters.itemsize),
     }
     buffers = {name: buffer(device, data, stride) for name, (data, stride) in tables.items()}
-    if "acceleration_structure" not in device.features:
-        return Uploaded(device, scene, buffers, None)
-    tlas, keep = build_structure(device, scene.vertices, faces, scene.placed)
-    return Uploaded(device, scene, buffers, tlas, keep)
+    return Uploaded(device, scene, buffers)
 
 
 class Kernel:
     """One entry point of the path tracer, whichever way it traces rays."""
 
     def __init__(
-        self, scene: Uploaded, tracer: str, entry: str, linear: str = "scalar", features: int = 0
+        self,
+        scene: Uploaded,
+        tracer: str,
+        entry: str,
+        linear: str = "scalar",
+        features: int = 0,
+        *,
+        fresh: bool = False,
     ) -> None:
+        """Compile it; `fresh` reads all files anew. What is wrong in a shader is a `DeviceError`."""
         self.scene, self.tracer = scene, tracer
         device, module = scene.device, f"render/path.{tracer}"
         entries = [entry, "hit_main", "miss_main"] if tracer == "rt" else [entry]
@@ -79,11 +95,16 @@ class Kernel:
             entries,
             with_modules=[f"neural/linear_{linear}"],
             constants=constants,
+            fresh=fresh,
         )
-        if tracer == "rt":
-            self._pipeline(program, entry)
-        else:
-            self.compute = device.raw.create_compute_kernel(program)
+        try:
+            if tracer == "rt":
+                self._pipeline(program, entry)
+            else:
+                self.compute = device.raw.create_compute_kernel(program)
+                _ = self.compute.pipeline  # code is generated here, not in the first frame
+        except RuntimeError as error:
+            raise DeviceError(f"shader {module}", readable(str(error))) from None
 
     def _pipeline(self, program: Any, entry: str) -> None:
         import slangpy as spy
@@ -106,7 +127,7 @@ class Kernel:
 
         values: dict[str, Any] = {**self.buffers, "g_settings": dict(settings), "g_out": out}
         if self.tracer != "bvh":
-            values["g_tlas"] = self.scene.tlas
+            values["g_tlas"] = self.scene.structure[0]
         raw = self.scene.device.raw
         if self.tracer != "rt":
             self.compute.dispatch([threads, 1, 1], vars=values)
