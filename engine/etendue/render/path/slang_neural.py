@@ -125,7 +125,8 @@ class DataBuilder:
     def add_neural(self, artifact: Artifact) -> int:
         """Append a material, whatever formats it is stored in; where its header begins.
 
-        Latents and weights are decoded here, as the shaders compute in float32. The header counts float16 weights in layers; `halves` lays them out in the same order.
+        Latents and weights are decoded here, as the shaders compute in float32. The header counts
+        float16 weights in layers; `halves` lays them out in the same order.
         """
         artifact = Artifact(artifact.header, plain(artifact.header, artifact.tensors))
         tensors = artifact.tensors

@@ -78,7 +78,7 @@ class Kernel:
         *,
         fresh: bool = False,
     ) -> None:
-        """Compile it; `fresh` reads all files anew. What is wrong in a shader is a `DeviceError`."""
+        """Compile it, all files anew when `fresh`; what is wrong in a shader is a `DeviceError`."""
         self.scene, self.tracer = scene, tracer
         device, module = scene.device, f"render/path.{tracer}"
         entries = [entry, "hit_main", "miss_main"] if tracer == "rt" else [entry]
