@@ -55,7 +55,8 @@ def run(
     ] = None,
     backend: Annotated[str, typer.Option(help="|".join(BACKENDS))] = "auto",
     kernel: Annotated[
-        str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
+        str,
+        typer.Option(help="How networks are run: " + "|".join(KERNELS) + " (scalar: slang only)."),
     ] = "auto",
     trace: TraceOption = None,
     metrics: MetricsOption = None,

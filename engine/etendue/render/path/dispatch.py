@@ -17,9 +17,12 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
+from etendue.bsdf.neural import NeuralBSDF
+from etendue.bsdf.neural_lanes import NeuralLanes, signature
 from etendue.render.groups import shown_shapes
 
 NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
+GROUP_SHIFT = 16  # bits for the place in a group of materials
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
 
 
@@ -45,6 +48,10 @@ class InlineTable:
     plugins: list[Any] = field(default_factory=list)  # whose `.inline` only this table calls
     numbers: Any = None  # UInt buffer: registry number -> material
     everywhere: bool = False  # no shape has a BSDF of Mitsuba's
+    kernel: str = "coherent"  # or "divergent": how materials of `groups` are evaluated
+    groups: list[NeuralLanes] = field(default_factory=list)  # neural ones of one architecture
+    chosen: tuple[str, str] | None = None  # what was measured to be faster, and how much
+    places: Any = None  # UInt buffer: material -> group and place in it
 
     @classmethod
     def from_scene(cls, scene: Any) -> InlineTable:
@@ -132,7 +139,13 @@ class InlineTable:
     ) -> Evaluation:
         """`eval_pdf_sample` of each lane's material, `before` where it has none; advances rng."""
         result = before
+        grouped: set[int] = set()
+        if self.kernel == "divergent":
+            result = self._evaluate_groups(number, p, wo, u, rng, result)
+            grouped = {id(member) for group in self.groups for member in group.members}
         for index, inline in enumerate(self.materials):
+            if id(inline) in grouped:
+                continue
 
             def run(
                 result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, inline: Any = inline
@@ -152,6 +165,61 @@ class InlineTable:
             result, after = dr.if_stmt(state, number == index, run, skip)
             rng.state, rng.inc = after.state, after.inc
         return result
+
+    def _evaluate_groups(
+        self, number: Any, p: ShadingPoint, wo: Any, u: Any, rng: Any, before: Evaluation
+    ) -> Evaluation:
+        """Lanes of a group's materials in one branch, each with its own weights."""
+        inside = number != NONE
+        place = dr.select(inside, dr.gather(mi.UInt, self.places, number, inside), NONE)
+        result = before
+        for index, group in enumerate(self.groups):
+
+            def run(
+                result: Evaluation,
+                p: Any,
+                wo: Any,
+                u: Any,
+                rng: Any,
+                member: Any,
+                group: Any = group,
+            ) -> tuple[Evaluation, Any]:
+                value, pdf, drawn = group.of(member).eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
+                still = result.delta is None
+                delta, eta = (None, None) if still else (mi.Bool(False), mi.Float(1.0))
+                return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight, delta, eta), rng
+
+            def skip(
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, member: Any
+            ) -> tuple[Evaluation, Any]:
+                return result, rng
+
+            here = inside & (place >> GROUP_SHIFT == index)
+            member = place & ((1 << GROUP_SHIFT) - 1)
+            state = (result, p, wo, u, mi.PCG32(rng), member)
+            result, after = dr.if_stmt(state, here, run, skip)
+            rng.state, rng.inc = after.state, after.inc
+        return result
+
+    def prepare(self, kernel: str) -> None:
+        """Evaluate as `kernel` says from now on."""
+        if kernel == "divergent" and not self.groups:
+            places = np.full(len(self.materials), NONE, np.uint32)
+            for group, members in enumerate(self.alike()):
+                self.groups.append(NeuralLanes([self.materials[k] for k in members]))  # type: ignore[misc]
+                for place, k in enumerate(members):
+                    places[k] = group << GROUP_SHIFT | place
+            self.places = mi.UInt(places)
+            dr.eval(self.places)
+        self.kernel = kernel
+
+    def alike(self) -> list[list[int]]:
+        """Numbers of neural materials that have one architecture, where there are several."""
+        found: dict[Any, list[int]] = {}
+        for k, inline in enumerate(self.materials):
+            if type(inline) is NeuralBSDF:
+                found.setdefault(signature(inline), []).append(k)
+        return [members for members in found.values() if len(members) > 1]
 
     def albedo(self, number: Any, p: ShadingPoint, before: Any) -> Any:
         """`InlineBSDF.albedo` of each lane's material, `before` where it has none."""
