@@ -56,7 +56,7 @@ def run(
     backend: Annotated[str, typer.Option(help="|".join(BACKENDS))] = "auto",
     kernel: Annotated[
         str,
-        typer.Option(help="How networks are run: " + "|".join(KERNELS) + " (scalar: slang only)."),
+        typer.Option(help="How networks are run; scalar: slang only. " + "|".join(KERNELS)),
     ] = "auto",
     trace: TraceOption = None,
     metrics: MetricsOption = None,
