@@ -46,7 +46,8 @@ class NeuralLanes(NeuralBSDF):
         self.members, self._mi = tuple(members), first._mi
         self.name, self.reciprocal = "neural", first.reciprocal
         mi = self._mi
-        self._packet, self._member = packet_type(mi), None
+        self._packet = packet_type(mi)
+        self._member: Any = None
         self._layers, blocks = _layout([m.tensors for m in members])
         self._size = blocks.shape[1] // PACKET
         self._buffer = mi.Float(blocks.ravel())
@@ -163,7 +164,7 @@ def _layout(
     Rows of W and b are padded to whole packets.
     """
     layers: dict[str, list[_Matrix]] = {"frames": [], "evaluator": [], "sampler": []}
-    names = {"frames": [("frames", None)]}
+    names: dict[str, list[tuple[str, str | None]]] = {"frames": [("frames", None)]}
     for net in ("evaluator", "sampler"):
         count = sum(n.startswith(f"{net}.w") for n in tensors[0])
         names[net] = [(f"{net}.w{k}", f"{net}.b{k}") for k in range(count)]

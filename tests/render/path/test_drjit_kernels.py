@@ -63,7 +63,7 @@ def test_auto_measures_once(balls: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert calls == [1]
     assert drjit_kernels.choose(table, "coherent", []).kernel == table.kernel == "coherent"
     assert drjit_kernels.choose(InlineTable(), "auto", []).kernel == "coherent"
-    with pytest.raises(InputError, match="kernel: is not one of Dr.Jit's; got scalar"):
+    with pytest.raises(InputError, match=r"kernel: is not one of Dr\.Jit's; got scalar"):
         drjit_kernels.choose(table, "scalar", [])
 
 
