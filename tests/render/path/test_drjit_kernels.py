@@ -51,33 +51,53 @@ def test_materials_alike_are_taken_together(balls: Any) -> None:
 def test_auto_measures_once(balls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     table, calls = InlineTable.from_scene(balls), []
 
-    def fake(table: Any, probes: Any) -> dict[str, float]:
-        calls.append(len(probes))
+    def fake(table: Any, job: drjit_kernels.Job) -> dict[str, float]:
+        calls.append(job.samples)
         return {"coherent": 0.002, "divergent": 0.001}
 
     monkeypatch.setattr(drjit_kernels, "measure", fake)
+    job = drjit_kernels.Job(1, 1, [], 1)
     for _ in range(2):
-        made = drjit_kernels.choose(table, "auto", [lambda: None])
+        made = drjit_kernels.choose(table, "auto", job)
         assert made.kernel == table.kernel == "divergent"
         assert made.reason == "measured: coherent 2.0 ms, divergent 1.0 ms"
     assert calls == [1]
-    assert drjit_kernels.choose(table, "coherent", []).kernel == table.kernel == "coherent"
-    assert drjit_kernels.choose(InlineTable(), "auto", []).kernel == "coherent"
+    assert drjit_kernels.choose(table, "coherent", job).kernel == table.kernel == "coherent"
+    assert drjit_kernels.choose(InlineTable(), "auto", job).kernel == "coherent"
     with pytest.raises(InputError, match=r"kernel: is not one of Dr\.Jit's; got scalar"):
-        drjit_kernels.choose(table, "scalar", [])
+        drjit_kernels.choose(table, "scalar", job)
 
 
 def test_kernels_take_turns_and_the_first_run_is_forgotten(balls: Any) -> None:
-    table, now, order = InlineTable.from_scene(balls), [0.0], []
+    table, order = InlineTable.from_scene(balls), []
+    # seconds in kernels; tracing takes another one and two
     cost = {"coherent": iter([9, 3, 5, 4.0]), "divergent": iter([99, 2, 7, 8.0])}
+    beside = {"coherent": 1.0, "divergent": 2.0}
 
-    def probe() -> None:
+    def meter(run: Any) -> tuple[float, float]:
         order.append(table.kernel)
-        now[0] += next(cost[table.kernel])
+        kernels = next(cost[table.kernel])
+        return kernels, kernels + beside[table.kernel]
 
-    spans = drjit_kernels.measure(table, [probe], lambda: now[0])
-    assert spans == {"coherent": 3.0, "divergent": 2.0}
+    job = drjit_kernels.Job(samples=80, passes=5, probes=[lambda: None], probe_samples=8)
+    spans = drjit_kernels.measure(table, job, meter)
+    assert spans == {"coherent": 30.0 + 5.0, "divergent": 20.0 + 10.0}
     assert order == ["coherent", "divergent"] * 4
+
+
+def test_time_in_kernels_is_part_of_the_whole(mi: Any) -> None:
+    import drjit as dr
+
+    def run() -> None:
+        x = dr.arange(mi.Float, 1 << 16)
+        for _ in range(20):
+            x = dr.sin(x)
+        dr.eval(x)
+        dr.sync_thread()
+
+    kernels, whole = drjit_kernels.meter(run)
+    assert 0 < kernels < whole
+    assert not dr.flag(dr.JitFlag.KernelHistory)
 
 
 def test_probes_lie_inside_the_pass() -> None:

@@ -29,12 +29,12 @@ from etendue.render.path.camera_rays import (
     start_paths,
 )
 from etendue.render.path.dispatch import InlineTable
-from etendue.render.path.drjit_kernels import choose
+from etendue.render.path.drjit_kernels import Job, choose
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES, Cone, PathOptions, trace_paths
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
-PROBE_SAMPLES = 1 << 14  # paths of one probe
+PROBE_SAMPLES = 1 << 15  # paths of one probe
 Progress = Callable[[int, int], None]
 
 
@@ -78,7 +78,14 @@ def render(
         def trace(block: Block) -> tuple[np.ndarray, int]:
             return _render_block(scene, table, options, camera, window, cone, block, seed)
 
-        choice = choose(table, kernel, [partial(_run, trace, b) for b in probes(blocks[0])])
+        small = probes(blocks[0])
+        job = Job(
+            total,
+            len(blocks),
+            [partial(trace, block) for block in small],
+            sum(block.pixels * block.samples for block in small),
+        )
+        choice = choose(table, kernel, job)
         done = 0
         if progress is not None:
             progress(0, total)
@@ -104,10 +111,6 @@ def probes(block: Block) -> list[Block]:
     pixels = max(1, min(block.pixels // 3, PROBE_SAMPLES // block.samples))
     places = sorted({(block.pixels - pixels) * k // 4 for k in (1, 2, 3)})
     return [replace(block, first=block.first + place, pixels=pixels) for place in places]
-
-
-def _run(trace: Callable[[Block], Any], block: Block) -> None:
-    trace(block)
 
 
 def _render_block(

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import drjit as dr
+
 from etendue.core.errors import InputError
 from etendue.render.path.dispatch import InlineTable
 
 KERNELS = ("coherent", "divergent")
 ROUNDS = 3  # timed runs of each kernel at each place
+Meter = Callable[[Callable[[], object]], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,18 @@ class Choice:
     reason: str
 
 
-def choose(table: InlineTable, wanted: str, probes: Sequence[Callable[[], None]]) -> Choice:
-    """Set the table to the wanted kernel, or to the one that ran `probes` in less time.
+@dataclass(frozen=True)
+class Job:
+    """What is to be rendered, and small parts of it to try kernels on."""
+
+    samples: int
+    passes: int
+    probes: Sequence[Callable[[], object]]
+    probe_samples: int  # of all probes together
+
+
+def choose(table: InlineTable, wanted: str, job: Job) -> Choice:
+    """Set the table to the wanted kernel, or to the one that takes less time for `job`.
 
     Nothing is measured where there is nothing to choose: without several neural materials of one
     architecture, or when a choice was made for this table before.
@@ -42,7 +55,7 @@ def choose(table: InlineTable, wanted: str, probes: Sequence[Callable[[], None]]
     if not table.alike():
         return Choice("coherent", "no two neural materials of one architecture")
     if table.chosen is None:
-        spans = measure(table, probes)
+        spans = measure(table, job)
         told = ", ".join(f"{kernel} {1e3 * s:.1f} ms" for kernel, s in spans.items())
         best = min(spans, key=lambda kernel: spans[kernel])
         table.chosen = best, f"measured: {told}"
@@ -51,22 +64,33 @@ def choose(table: InlineTable, wanted: str, probes: Sequence[Callable[[], None]]
     return Choice(kernel, reason)
 
 
-def measure(
-    table: InlineTable,
-    probes: Sequence[Callable[[], None]],
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, float]:
-    """Seconds that all probes take with each kernel: sums of the best of `ROUNDS` runs.
+def meter(run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that kernels took in `run`, and seconds of everything."""
+    with dr.scoped_set_flag(dr.JitFlag.KernelHistory, True):
+        dr.kernel_history_clear()
+        start = time.perf_counter()
+        run()
+        whole = time.perf_counter() - start
+        kernels = 1e-3 * sum(entry["execution_time"] for entry in dr.kernel_history())
+    return kernels, whole
 
-    Kernels take turns, so that other work on the machine meets both; what compiles is run first.
+
+def measure(table: InlineTable, job: Job, meter: Meter = meter) -> dict[str, float]:
+    """Seconds that the whole job would take with each kernel.
+
+    A pass costs some time whatever its size (the loop is traced in Python), which grows with the
+    number of materials, and time in kernels in proportion to its samples. The best of `ROUNDS` runs
+    count; kernels take turns, so that other work on the machine meets both, and what compiles is
+    run first.
     """
-    spans: dict[str, list[list[float]]] = {k: [[] for _ in probes] for k in KERNELS}
+    inside: dict[str, list[float]] = {kernel: [] for kernel in KERNELS}
+    beside: dict[str, list[float]] = {kernel: [] for kernel in KERNELS}
     for turn in range(ROUNDS + 1):
         for kernel in KERNELS:
             table.prepare(kernel)
-            for place, probe in enumerate(probes):
-                start = clock()
-                probe()
-                if turn:
-                    spans[kernel][place].append(clock() - start)
-    return {kernel: sum(map(min, found)) for kernel, found in spans.items()}
+            spans = [meter(probe) for probe in job.probes]
+            if turn:
+                inside[kernel].append(sum(kernels for kernels, _ in spans))
+                beside[kernel].append(min(whole - kernels for kernels, whole in spans))
+    scale = job.samples / job.probe_samples
+    return {k: scale * min(inside[k]) + job.passes * min(beside[k]) for k in KERNELS}
