@@ -82,6 +82,7 @@ class NeuralBSDF:
         self._first_knot: Any = 0
         self._albedo = tensors["albedo"].astype(np.float32)
         self.reciprocal = is_reciprocal(tensors)
+        self.tensors = {n: a for n, a in tensors.items() if n.partition(".")[0] != "latents"}
         dr.eval(self.energy)
 
     @classmethod
@@ -177,16 +178,20 @@ class NeuralBSDF:
             layer += 1
         return list(x)
 
+    def _frames(self, latent: list[Any]) -> list[Any]:
+        """Twelve numbers of the two learned frames."""
+        import drjit.nn as nn
+
+        return list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+
     def _view(self, p: ShadingPoint, level: Any, active: Any) -> _View:
         """Latents, learned frames with `wi` in them, and the energy factor at a point."""
         return self._view_of(self._latent(p, level, active), p.wi, active)
 
     def _view_of(self, latent: list[Any], wi: Any, active: Any) -> _View:
         import drjit as dr
-        import drjit.nn as nn
 
-        mi, framed = self._mi, []
-        raw = list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+        mi, framed, raw = self._mi, [], self._frames(latent)
         for k in (0, 6):
             n = dr.normalize(mi.Vector3f(raw[k], raw[k + 1], raw[k + 2] + 1))
             t = dr.normalize(mi.Vector3f(raw[k + 3] + 1, raw[k + 4], raw[k + 5]))

@@ -168,4 +168,6 @@ def _render(
         from etendue.render.mitsuba_path import render
     else:
         from etendue.render.path.drjit import render
+
+        options["kernel"] = request.kernel
     return render(built.mi_scene, **options)

@@ -58,7 +58,8 @@ def run(
     ] = None,
     backend: Annotated[str, typer.Option(help="|".join(BACKENDS))] = "auto",
     kernel: Annotated[
-        str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
+        str,
+        typer.Option(help="How networks are run; scalar: slang only. " + "|".join(KERNELS)),
     ] = "auto",
     trace: TraceOption = None,
     metrics: MetricsOption = None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from etendue.bsdf.base import ShadingPoint
 from etendue.core.errors import InputError
+from etendue.render.groups import shown_shapes
 from etendue.render.path.camera_rays import (
     Block,
     Window,
@@ -143,7 +144,7 @@ def _number(scene: Any) -> _Numbers:
     """Shapes in scene order; materials in the order in which shapes show them first."""
     materials: list[Any] = []
     rows = []
-    for place, shape in enumerate(scene.shapes()):
+    for place, shape in enumerate(shown_shapes(scene)):
         bsdf = shape.bsdf()
         if all(bsdf is not other for other in materials):
             materials.append(bsdf)

@@ -172,7 +172,8 @@ def test_materials_of_one_decoder_share_a_branch(room: Any, mi: Any, inline_bsdf
     """The same picture as with a branch for each, sample by sample."""
     from etendue.bsdf.neural import NeuralBSDF
     from etendue.bsdf.plugin import plugin
-    from etendue.render.path.dispatch import Group, InlineTable
+    from etendue.render.path.branches import Branch, Plan
+    from etendue.render.path.dispatch import InlineTable
     from etendue.render.path.drjit import render
 
     def surface(k: int) -> Any:
@@ -185,12 +186,13 @@ def test_materials_of_one_decoder_share_a_branch(room: Any, mi: Any, inline_bsdf
     balls = {"a": ball(-1.2, surface(1)), "b": ball(0, inline_bsdf(BLUE)), "c": ball(1, surface(2))}
     scene = room(surface(0), inline_bsdf(GREY), **balls)
     table = InlineTable.from_scene(scene)
-    assert sorted(group.count for group in table.groups) == [1, 1, 3]
-    assert [group.first for group in table.groups] == list(
-        np.cumsum([0, *(group.count for group in table.groups)])[:-1]
-    )
+    made = table.prepare("coherent")
+    assert sorted(len(branch.numbers) for branch in made.branches) == [1, 1, 3]
+    assert sorted(k for branch in made.branches for k in branch.numbers) == [0, 1, 2, 3, 4]
+    assert not table.rivals(), "one decoder does not need lanes with weights of their own"
     together = render(scene, table, spp=16, seed=1)
-    table.groups = [Group(k, 1, material) for k, material in enumerate(table.materials)]
+    alone = tuple(Branch((k,), material) for k, material in enumerate(table.materials))
+    table.plans["coherent"] = Plan(alone, None)
     apart = render(scene, table, spp=16, seed=1)
     different = np.abs(together.rgb - apart.rgb) > 1e-3 * (1 + apart.rgb)
     assert different.mean() < 0.01, "rounding may send a few paths elsewhere"

@@ -133,7 +133,8 @@ def pixel_cone(sensor: Any, window: Window) -> Cone:
     ray, _ = sensor.sample_ray(
         mi.Float(sensor.shutter_open()), mi.Float(0.5), mi.Point2f(u, v), mi.Point2f(0.5)
     )
-    o, d = np.array(ray.o).T.reshape(3, 3), np.array(ray.d).T.reshape(3, 3)
+    # what is the same for all rays, such as the directions of an orthographic camera, comes once
+    o, d = (np.broadcast_to(np.array(v).T.reshape(-1, 3), (3, 3)) for v in (ray.o, ray.d))
     # side of the square with the area that the two steps span
     width = math.sqrt(float(np.linalg.norm(np.cross(o[1] - o[0], o[2] - o[0]))))
     spread = math.sqrt(float(np.linalg.norm(np.cross(d[1] - d[0], d[2] - d[0]))))

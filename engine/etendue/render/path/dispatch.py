@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import drjit as dr
@@ -17,7 +17,8 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
-from etendue.bsdf.neural_family import NeuralFamily, families
+from etendue.render.groups import shown_shapes
+from etendue.render.path.branches import MEMBER_BITS, Plan, plan, rivals
 
 NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
@@ -37,45 +38,25 @@ class Evaluation:
     eta: Any = None  # Float, relative index crossed by the drawn direction
 
 
-@dataclass(frozen=True)
-class Group:
-    """Materials with consecutive numbers that one branch of the kernel evaluates."""
-
-    first: int
-    count: int
-    material: Any  # InlineBSDF, or NeuralFamily of several
-
-    def holds(self, number: Any) -> Any:
-        """Which lanes show one of them."""
-        if self.count == 1:
-            return number == self.first
-        return (number >= self.first) & (number < self.first + self.count)
-
-    def at(self, number: Any) -> Any:
-        """The `InlineBSDF` of lanes that do."""
-        if self.count == 1:
-            return self.material
-        return self.material.at(number - self.first, mi.Bool(True))
-
-
 @dataclass
 class InlineTable:
     """Inline materials of a scene and the map from BSDF registry numbers to them."""
 
     materials: list[InlineBSDF] = field(default_factory=list)
-    groups: list[Group] = field(default_factory=list)  # in the order of the materials
     plugins: list[Any] = field(default_factory=list)  # whose `.inline` only this table calls
     numbers: Any = None  # UInt buffer: registry number -> material
     everywhere: bool = False  # no shape has a BSDF of Mitsuba's
+    kernel: str = "coherent"  # or "divergent": how neural materials are evaluated
+    plans: dict[str, Plan] = field(default_factory=dict)  # by kernel, made when first needed
+    chosen: tuple[str, str] | None = None  # what was measured to be faster, and how much
 
     @classmethod
     def from_scene(cls, scene: Any) -> InlineTable:
         """Collect the materials of all shapes; `twosided` around one is looked through."""
-        shown = [shape.bsdf() for shape in scene.shapes()]
-        bsdfs = [bsdf for bsdf in shown if bsdf is not None]
+        bsdfs = [shape.bsdf() for shape in shown_shapes(scene)]
         owners: list[Any] = []
         virtual: set[int] = set()
-        numbers: dict[int, Any] = {}
+        numbers: dict[int, int] = {}
         for bsdf in bsdfs:
             owner = _inline_owner(bsdf)
             if owner is None:
@@ -83,29 +64,26 @@ class InlineTable:
                 continue
             if all(owner is not other for other in owners):
                 owners.append(owner)
-            numbers[int(dr.reinterpret_array(mi.UInt, mi.BSDFPtr(bsdf))[0])] = owner
+            index = next(k for k, other in enumerate(owners) if other is owner)
+            numbers[int(dr.reinterpret_array(mi.UInt, mi.BSDFPtr(bsdf))[0])] = index
         if not owners:
             return cls()
-        groups, owners = _grouped(owners)
         buffer = np.full(max(numbers) + _SPARE, NONE, np.uint32)
-        for number, owner in numbers.items():
-            buffer[number] = next(k for k, other in enumerate(owners) if other is owner)
+        for number, index in numbers.items():
+            buffer[number] = index
         table = cls(
             [owner.inline for owner in owners],
-            groups,
             [owner for owner in owners if id(owner) not in virtual],
             mi.UInt(buffer),
-            # an instance has no BSDF of its own, the shapes in its group do
-            all(bsdf is not None and _inline_owner(bsdf) is not None for bsdf in shown),
+            all(_inline_owner(bsdf) is not None for bsdf in bsdfs),
         )
         dr.eval(table.numbers)
         return table
 
     def made_of(self, material: InlineBSDF) -> InlineTable:
         """The table with every inline surface made of `material`."""
-        count = len(self.materials)
-        groups = [Group(k, 1, material) for k in range(count)]
-        return replace(self, materials=[material] * count, groups=groups)
+        numbers = dr.select(self.numbers == NONE, mi.UInt(NONE), mi.UInt(0))
+        return InlineTable([material], self.plugins, numbers, self.everywhere)
 
     def __bool__(self) -> bool:
         """True when there is any inline material."""
@@ -149,6 +127,7 @@ class InlineTable:
     @contextmanager
     def detached(self) -> Iterator[None]:
         """While tracing: keep the plugins' own virtual methods from compiling the materials."""
+        self.prepare(self.kernel)  # nothing can be uploaded inside the loop
         kept = [plugin.inline for plugin in self.plugins]
         for plugin in self.plugins:
             plugin.inline = Nothing(plugin.inline.name)
@@ -162,8 +141,13 @@ class InlineTable:
         self, number: Any, p: ShadingPoint, wo: Any, u: Any, rng: Any, before: Evaluation
     ) -> Evaluation:
         """`eval_pdf_sample` of each lane's material, `before` where it has none; advances rng."""
+        made = self.prepare(self.kernel)
+        place = mi.UInt(NONE)
+        if made.places is not None:
+            inside = number != NONE
+            place = dr.select(inside, dr.gather(mi.UInt, made.places, number, inside), NONE)
         result = before
-        for group in self.groups:
+        for index, branch in enumerate(made.branches):
 
             def run(
                 result: Evaluation,
@@ -171,10 +155,10 @@ class InlineTable:
                 wo: Any,
                 u: Any,
                 rng: Any,
-                number: Any,
-                group: Any = group,
+                member: Any,
+                branch: Any = branch,
             ) -> tuple[Evaluation, Any]:
-                inline = group.at(number)
+                inline = branch.at(member)
                 value, pdf, drawn = inline.eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
                 delta, eta = drawn.delta, drawn.eta
                 if result.delta is not None and delta is None:
@@ -182,14 +166,27 @@ class InlineTable:
                 return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight, delta, eta), rng
 
             def skip(
-                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, number: Any
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, member: Any
             ) -> tuple[Evaluation, Any]:
                 return result, rng
 
-            state = (result, p, wo, u, mi.PCG32(rng), number)
-            result, after = dr.if_stmt(state, group.holds(number), run, skip)
+            alone = len(branch.numbers) == 1
+            here = number == branch.numbers[0] if alone else place >> MEMBER_BITS == index
+            state = (result, p, wo, u, mi.PCG32(rng), place & ((1 << MEMBER_BITS) - 1))
+            result, after = dr.if_stmt(state, here, run, skip)
             rng.state, rng.inc = after.state, after.inc
         return result
+
+    def prepare(self, kernel: str) -> Plan:
+        """Evaluate as `kernel` says from now on."""
+        if kernel not in self.plans:
+            self.plans[kernel] = plan(self.materials, kernel)
+        self.kernel = kernel
+        return self.plans[kernel]
+
+    def rivals(self) -> bool:
+        """Whether the kernels differ: some materials have one architecture but not one decoder."""
+        return bool(rivals(self.materials))
 
     def albedo(self, number: Any, p: ShadingPoint, before: Any) -> Any:
         """`InlineBSDF.albedo` of each lane's material, `before` where it has none."""
@@ -231,19 +228,6 @@ class Nothing:
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
         """Zero."""
         return mi.Color3f(0.0)
-
-
-def _grouped(owners: list[Any]) -> tuple[list[Group], list[Any]]:
-    """Groups that share their networks, and the owners in the order of their numbers."""
-    groups: list[Group] = []
-    ordered: list[Any] = []
-    for places in families([owner.inline for owner in owners]):
-        some = [owners[k] for k in places]
-        members = [owner.inline for owner in some]
-        material = NeuralFamily(members) if len(members) > 1 else members[0]
-        groups.append(Group(len(ordered), len(members), material))
-        ordered += some
-    return groups, ordered
 
 
 def _inline_owner(bsdf: Any) -> Any | None:

@@ -7,6 +7,8 @@ in a fixed order: the same seed gives the same bits, whatever the crop and the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import drjit as dr
@@ -27,11 +29,13 @@ from etendue.render.path.camera_rays import (
     start_paths,
 )
 from etendue.render.path.dispatch import InlineTable
+from etendue.render.path.drjit_kernels import Job, choose
 from etendue.render.path.footprint import Cone
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES, PathOptions, trace_paths
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
+PROBE_SAMPLES = 1 << 15  # paths of one probe
 Progress = Callable[[int, int], None]
 
 
@@ -51,12 +55,14 @@ def render(
     pass_samples: int = PASS_SAMPLES,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
+    kernel: str = "auto",
 ) -> Film:
     """Path-trace `scene` (built for the active Mitsuba variant).
 
     `max_depth` counts path vertices as Mitsuba does (-1 = unlimited, 1 = emitters only). `crop` is
     (x, y, width, height) in the sensor's picture. `progress` gets samples done and samples in
     total. Ctrl-C or `cancel()` ends after the current pass; the film then is not `complete`.
+    `kernel` says how neural materials are run (`drjit_kernels`), which changes the time only.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
@@ -68,20 +74,44 @@ def render(
         sums = Accumulator(window.height, window.width)
         guides = render_aovs(scene, table, camera, window, aovs, spp, seed, pass_samples)
         cone = pixel_cone(camera, window)
+        blocks = list(passes(window, spp, pass_samples))
+
+        def trace(block: Block) -> tuple[np.ndarray, int]:
+            return _render_block(scene, table, options, camera, window, cone, block, seed)
+
+        small = probes(blocks[0])
+        job = Job(
+            total,
+            len(blocks),
+            [partial(trace, block) for block in small],
+            sum(block.pixels * block.samples for block in small),
+        )
+        choice = choose(table, kernel, job)
         done = 0
         if progress is not None:
             progress(0, total)
-        for block in passes(window, spp, pass_samples):
+        for block in blocks:
             if stop():
                 break
-            groups, invalid = _render_block(
-                scene, table, options, camera, window, cone, block, seed
-            )
+            groups, invalid = trace(block)
             sums.add(block.first, groups, block.samples, invalid)
             done += block.pixels * block.samples
             if progress is not None:
                 progress(done, total)
-    return sums.film(spp, seed, guides, {"max_depth": max_depth, "strategy": strategy})
+    facts = {
+        "max_depth": max_depth,
+        "strategy": strategy,
+        "kernel": choice.kernel,
+        "kernel_reason": choice.reason,
+    }
+    return sums.film(spp, seed, guides, facts)
+
+
+def probes(block: Block) -> list[Block]:
+    """Small parts of a pass, at three places, on which kernels are compared."""
+    pixels = max(1, min(block.pixels // 3, PROBE_SAMPLES // block.samples))
+    places = sorted({(block.pixels - pixels) * k // 4 for k in (1, 2, 3)})
+    return [replace(block, first=block.first + place, pixels=pixels) for place in places]
 
 
 def _render_block(
