@@ -1,0 +1,111 @@
+"""The options of `etendue render`, each with its help, and the checks of their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from etendue.cli_support import parse_crop, parse_pair, parse_size
+from etendue.core.errors import InputError
+
+BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
+KERNELS = ("auto", "coherent", "divergent", "scalar")
+SUFFIXES = (".exr", ".png")
+MAX_SEED = 2**31
+MAX_SPP = 1 << 24
+
+Scene = Annotated[Path, typer.Argument(help="A Mitsuba .xml or a glTF 2.0 .glb/.gltf file.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The picture, .exr or .png.")]
+Spp = Annotated[int | None, typer.Option(help="Samples per pixel (else the file's).")]
+Seed = Annotated[int, typer.Option(help="Same seed, same picture.")]
+Size = Annotated[str | None, typer.Option(help="WIDTHxHEIGHT (else the file's).")]
+Crop = Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture.")]
+Material = Annotated[
+    list[str] | None,
+    typer.Option(help="SHAPES=FILE.eta or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."),
+]
+Aov = Annotated[str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")]
+MaxDepth = Annotated[int | None, typer.Option(help="Longest path, in segments; -1 is unlimited.")]
+Camera = Annotated[str | None, typer.Option(help="Name or number of the camera.")]
+Define = Annotated[
+    list[str] | None, typer.Option("-D", "--define", help="NAME=VALUE for $NAME in .xml.")
+]
+Search = Annotated[
+    list[Path] | None, typer.Option(help="Another folder to look for a scene's files in.")
+]
+Denoise = Annotated[
+    bool, typer.Option("--denoise", help="Remove noise; an .exr keeps it as the part `noisy`.")
+]
+Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
+Kernel = Annotated[str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+
+
+def window(size: str | None, crop: str | None) -> tuple[Any, Any]:
+    """Size and crop of the picture, None where the scene file decides."""
+    return (
+        parse_size(size) if size is not None else None,
+        parse_crop(crop) if crop is not None else None,
+    )
+
+
+def materials(options: list[str]) -> dict[str, Path]:
+    """`A,B=FILE` as {A: FILE, B: FILE}."""
+    pairs = [parse_pair(option, "--material") for option in options]
+    return {name.strip(): Path(file) for names, file in pairs for name in names.split(",")}
+
+
+def names(aov: str | None) -> tuple[str, ...]:
+    """`a, b` as ("a", "b")."""
+    return tuple(name.strip() for name in (aov or "").split(",") if name.strip())
+
+
+def check_numbers(spp: int | None, seed: int, max_depth: int | None) -> None:
+    """Raise `InputError` for a number out of range."""
+    if spp is not None and not 1 <= spp <= MAX_SPP:
+        raise InputError("--spp", "is out of range", got=spp, expected=f"1..{MAX_SPP}")
+    if not 0 <= seed < MAX_SEED:
+        raise InputError("--seed", "is out of range", got=seed, expected=f"0..{MAX_SEED - 1}")
+    if max_depth is not None and max_depth != -1 and not 1 <= max_depth <= 4096:
+        raise InputError("--max-depth", "is out of range", got=max_depth, expected="-1, 1..4096")
+
+
+def check_choices(backend: str, kernel: str, search: list[Path]) -> None:
+    """Raise `InputError` for an unknown back end, kernel or folder."""
+    if backend not in BACKENDS:
+        raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
+    if kernel not in KERNELS:
+        raise InputError("--kernel", "is unknown", got=kernel, expected=", ".join(KERNELS))
+    for folder in search:
+        if not folder.is_dir():
+            raise InputError("--search", "is not a folder", got=folder)
+
+
+def check_output(output: Path, aovs: tuple[str, ...]) -> None:
+    """Find out before rendering whether the picture can be written."""
+    import tempfile
+
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            output,
+            "unknown kind of picture",
+            got=output.suffix or "no suffix",
+            expected=" or ".join(SUFFIXES),
+        )
+    if aovs and output.suffix.lower() != ".exr":
+        raise InputError(output, "--aov needs an .exr to put the extra parts in")
+    if output.is_dir():
+        raise InputError(output, "is a folder", expected="a file name")
+    folder = output.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            output, f"cannot be written ({error.strerror})", fix="Choose a writable folder"
+        ) from error
