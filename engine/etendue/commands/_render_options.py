@@ -39,7 +39,9 @@ Denoise = Annotated[
     bool, typer.Option("--denoise", help="Remove noise; an .exr keeps it as the part `noisy`.")
 ]
 Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
-Kernel = Annotated[str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))]
+Kernel = Annotated[
+    str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 

@@ -1,4 +1,4 @@
-"""Noise removed from a finished picture by the plugin `denoise`, with albedo and normal as guides."""
+"""Noise removed from a picture by the plugin `denoise`, with albedo and normal as guides."""
 
 from __future__ import annotations
 

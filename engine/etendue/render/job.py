@@ -1,4 +1,4 @@
-"""One picture from a description and options, whichever back end; command line and API call this."""
+"""One picture from a description and options, whichever back end; for command line and API."""
 
 from __future__ import annotations
 
