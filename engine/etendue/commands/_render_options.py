@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from etendue.cli_support import parse_crop, parse_pair, parse_size
+from etendue.cli_support import parse_crop, parse_pair, parse_size, parse_time, positive
 from etendue.core.errors import InputError
 
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
@@ -35,6 +35,17 @@ Define = Annotated[
 Search = Annotated[
     list[Path] | None, typer.Option(help="Another folder to look for a scene's files in.")
 ]
+Time = Annotated[
+    str | None, typer.Option(help="MINUTES, or such as 20s: as many samples as fit into it.")
+]
+Noise = Annotated[
+    float | None,
+    typer.Option(help="Sample each tile until its noise on a display is this, e.g. 0.01."),
+]
+Checkpoint = Annotated[
+    float | None, typer.Option(help="Keep the work on disk every so many SECONDS.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the work kept on disk.")]
 Denoise = Annotated[
     bool, typer.Option("--denoise", help="Remove noise; an .exr keeps it as the part `noisy`.")
 ]
@@ -73,6 +84,17 @@ def check_numbers(spp: int | None, seed: int, max_depth: int | None) -> None:
         raise InputError("--seed", "is out of range", got=seed, expected=f"0..{MAX_SEED - 1}")
     if max_depth is not None and max_depth != -1 and not 1 <= max_depth <= 4096:
         raise InputError("--max-depth", "is out of range", got=max_depth, expected="-1, 1..4096")
+
+
+def check_goals(
+    time: str | None, noise: float | None, checkpoint: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """Seconds, noise and seconds between checkpoints, each None or positive."""
+    return (
+        parse_time(time) if time is not None else None,
+        positive(noise, "--noise") if noise is not None else None,
+        positive(checkpoint, "--checkpoint") if checkpoint is not None else None,
+    )
 
 
 def check_choices(backend: str, kernel: str, search: list[Path]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from etendue.commands._render_progress import Progress
 from etendue.commands._schedule import scheduled, stepwise
-from etendue.render.job import Options, build_scene, prepare, render_built, settle
+from etendue.render.checkpoint import remove_checkpoint
+from etendue.render.job import Options, Watching, build_scene, prepare, render_built, settle
 from etendue.scene.scene import Scene
 from etendue.schedule import Priority, Task
 
@@ -23,6 +24,7 @@ class Manner:
     quiet: bool = False
     trace: Path | None = None
     metrics: Path | None = None
+    late: float = 0.0  # seconds since the command began
 
     @property
     def say(self) -> Callable[[str], None]:
@@ -34,6 +36,7 @@ def render_to(
     scene: Scene, output: Path, options: Options, manner: Manner
 ) -> tuple[dict[str, Any], bool]:
     """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
+    began = time.monotonic() - manner.late
     variant, backend = prepare(options, manner.say)
     start = time.perf_counter()
     with scheduled(manner.trace, manner.metrics) as scheduler:
@@ -43,10 +46,10 @@ def render_to(
         backend = settle(backend, built, manner.say)
         middle = time.perf_counter()
         with Progress("rendering", shown=not manner.quiet) as progress:
-            step = stepwise(progress)  # a step of the task is a pass
+            watching = Watching(stepwise(progress), began=began)  # a step of the task is a pass
             rendering = Task(
                 "render",
-                lambda: render_built(backend, scene, built, options, step),
+                lambda: render_built(backend, scene, built, options, watching, output),
                 priority=Priority.REFINE,
                 shape=built.size,
             )
@@ -54,6 +57,8 @@ def render_to(
             picture = job.result()
     end = time.perf_counter()
     picture.save(output)
+    if not picture.interrupted:
+        remove_checkpoint(output)
     image = picture.parts["rgb"]
     figures = {
         "output": str(output),
@@ -67,6 +72,8 @@ def render_to(
         "cluster": options.cluster,
         "variant": variant,
         "denoised": options.denoise,
+        "samples": picture.samples,
+        "noise": picture.noise,
         "build_s": round(middle - start, 4),
         "render_s": round(end - middle, 4),
         "mean": [float(value) for value in image[..., :3].mean((0, 1))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any
 
 from etendue.cli_support import parse_pair, print_json
@@ -14,6 +15,9 @@ EXAMPLES = (
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
     "etendue render scene.xml -o out.png --spp 8 --denoise",
+    "etendue render scene.xml -o out.exr --time 20s",
+    "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60",
+    "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60 --resume",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
@@ -36,6 +40,10 @@ def run(
     camera: options.Camera = None,
     define: options.Define = None,
     search: options.Search = None,
+    time: options.Time = None,
+    noise: options.Noise = None,
+    checkpoint: options.Checkpoint = None,
+    resume: options.Resume = False,
     denoise: options.Denoise = False,
     backend: options.Backend = "auto",
     kernel: options.Kernel = "auto",
@@ -46,6 +54,7 @@ def run(
     json: options.Json = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
+    began = monotonic()
     aovs = options.names(aov)
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, search or [])
@@ -62,9 +71,9 @@ def run(
     )
     wanted = Options(
         spp, seed, *options.window(size, crop), aovs, max_depth, camera, backend, kernel,
-        cluster, denoise,
+        cluster, denoise, *options.check_goals(time, noise, checkpoint), resume,
     )  # fmt: skip
-    manner = _render_run.Manner(quiet, trace, metrics)
+    manner = _render_run.Manner(quiet, trace, metrics, monotonic() - began)
     figures, interrupted = _render_run.render_to(description, output, wanted, manner)
     return _finish(figures, interrupted, json=json, quiet=quiet)
 

@@ -11,6 +11,7 @@ import numpy as np
 from etendue import __version__
 from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
+from etendue.render.noise import noise
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class Film:
     def spp(self) -> int:
         """Samples that every pixel has at least."""
         return int(self.counts.min())
+
+    @property
+    def samples(self) -> int:
+        """Samples of all pixels together."""
+        return int(self.counts.sum())
+
+    @property
+    def noise(self) -> float:
+        """Standard error of what a display shows, see `render.noise`."""
+        return noise(self.rgb, self.variance())
 
     @property
     def complete(self) -> bool:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import DeviceError, InputError
 from etendue.render.build import BuiltScene, build
+from etendue.render.checkpoint import DEFAULT_S, Store, checkpoint_path, identity
 from etendue.render.denoise import GUIDES, denoised, require_denoiser
+from etendue.render.tiles import packed
 from etendue.scene.scene import Scene
+
+MAX_SPP = 1 << 24
+NOISE_SPP = 1 << 14  # most samples of a tile unless asked for otherwise
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]
@@ -30,6 +37,21 @@ class Options:
     kernel: str = "auto"
     cluster: str | None = None
     denoise: bool = False
+    seconds: float | None = None  # all in all, building included
+    noise: float | None = None  # on a display, of every tile
+    checkpoint: float | None = None  # seconds between two
+    resume: bool = False
+
+    @property
+    def progressive(self) -> list[str]:
+        """The options given that only the back end `drjit` knows."""
+        given = {
+            "--time": self.seconds is not None,
+            "--noise": self.noise is not None,
+            "--checkpoint": self.checkpoint is not None,
+            "--resume": self.resume,
+        }
+        return [option for option, used in given.items() if used]
 
     @property
     def building(self) -> dict[str, Any]:
@@ -57,8 +79,13 @@ def prepare(options: Options, say: Say) -> tuple[str, str]:
     if options.cluster is not None:
         if wanted not in ("auto", "drjit"):
             raise InputError("--cluster", "needs --backend drjit", got=wanted)
+        if options.progressive:
+            raise InputError(options.progressive[0], "does not go together with --cluster")
         wanted = "drjit"
-    return _choose(wanted, say)
+    variant, backend = _choose(wanted, say)
+    if options.progressive and backend != "drjit":
+        raise InputError(options.progressive[0], "needs --backend drjit", got=backend)
+    return variant, backend
 
 
 def _choose(backend: str, say: Say) -> tuple[str, str]:
@@ -96,31 +123,100 @@ def settle(backend: str, built: BuiltScene, say: Say) -> str:
     return chosen
 
 
+def store_of(scene: Scene, options: Options, output: Path | None) -> Store | None:
+    """Where the state of the work is kept, None when neither written nor read."""
+    if output is None or (options.checkpoint is None and not options.resume):
+        return None
+    free = {"seconds": None, "checkpoint": None, "resume": False, "denoise": False}
+    files = packed(scene).digest
+    key = identity(scene, replace(options, **free), options.all_aovs, files)
+    every = DEFAULT_S if options.checkpoint is None else options.checkpoint
+    return Store(checkpoint_path(output), key, every, options.resume)
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What sees a picture come about, and since when its time counts."""
+
+    progress: Advance | None = None
+    passes: Callable[[Any], None] | None = None
+    began: float = field(default_factory=time.monotonic)
+
+
 def render_built(
-    backend: str, scene: Scene, built: BuiltScene, options: Options, progress: Advance
+    backend: str,
+    scene: Scene,
+    built: BuiltScene,
+    options: Options,
+    watching: Watching,
+    output: Path | None = None,
 ) -> Any:
-    """The picture (`Film` or `mitsuba_path.Picture`), without noise if that was asked for."""
-    picture = _render(backend, scene, built, options, progress)
-    return denoised(picture, options.aovs) if options.denoise else picture
+    """The picture (`Film` or `mitsuba_path.Picture`), without noise if that was asked for.
 
-
-def _render(
-    backend: str, scene: Scene, built: BuiltScene, options: Options, progress: Advance
-) -> Any:
+    `output` is where it will be saved; its checkpoint lies beside it.
+    """
     common: dict[str, Any] = {
         "spp": built.spp,
         "seed": options.seed,
         "max_depth": built.max_depth,
         "aovs": options.all_aovs,
+        "progress": watching.progress,
     }
     if options.cluster is not None:
-        from etendue.render.cluster import render_tiles
-        from etendue.schedule.remote import Cluster
+        picture = _on_cluster(options.cluster, scene, built, options, common)
+    elif backend == "drjit":
+        picture = _progressive(scene, built, options, common, watching, output)
+    else:
+        picture = _plain(backend, built, options, common)
+    return denoised(picture, options.aovs) if options.denoise else picture
 
-        common["hide_emitters"] = built.hide_emitters
-        with Cluster(options.cluster) as cluster:
-            return render_tiles(cluster, scene, built, options.building, common, progress)
-    common["progress"] = progress
+
+def _progressive(
+    scene: Scene,
+    built: BuiltScene,
+    options: Options,
+    common: dict[str, Any],
+    watching: Watching,
+    output: Path | None,
+) -> Any:
+    from etendue.render.path.drjit import render
+
+    left = None
+    if options.seconds is not None:
+        left = max(options.seconds - (time.monotonic() - watching.began), 0.0)
+        common["spp"] = options.spp or MAX_SPP
+    if options.noise is not None:
+        common["spp"] = options.spp or NOISE_SPP
+    store = store_of(scene, options, output)
+    return render(
+        built.mi_scene,
+        hide_emitters=built.hide_emitters,
+        seconds=left,
+        noise=options.noise,
+        store=store,
+        watch=watching.passes,
+        **common,
+    )
+
+
+def _on_cluster(
+    where: str, scene: Scene, built: BuiltScene, options: Options, common: dict[str, Any]
+) -> Any:
+    from etendue.render.cluster import render_tiles
+    from etendue.schedule.remote import Cluster
+
+    progress = common.pop("progress") or _ignore
+    common["hide_emitters"] = built.hide_emitters
+    with Cluster(where) as cluster:
+        return render_tiles(cluster, scene, built, options.building, common, progress)
+
+
+def _ignore(done: int, total: int) -> None:
+    """Progress that nobody wants."""
+
+
+def _plain(backend: str, built: BuiltScene, options: Options, common: dict[str, Any]) -> Any:
+    """The back ends that know nothing but a number of samples."""
     if backend == "naive":
         from etendue.render.path.naive import render
 
@@ -130,10 +226,8 @@ def _render(
         from etendue.render.path.slang import render
 
         return render(built.mi_scene, built.baked, kernel=options.kernel, **common)
-    if backend == "mitsuba":
-        if built.twins:
-            raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")
-        from etendue.render.mitsuba_path import render
-    else:
-        from etendue.render.path.drjit import render
+    if built.twins:
+        raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")
+    from etendue.render.mitsuba_path import render
+
     return render(built.mi_scene, **common)

@@ -36,6 +36,16 @@ class Picture:
     interrupted: bool = False
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
 
+    @property
+    def samples(self) -> int:
+        """Samples of all pixels together."""
+        return self.spp * self.parts["rgb"].shape[0] * self.parts["rgb"].shape[1]
+
+    @property
+    def noise(self) -> float | None:
+        """Unknown: Mitsuba keeps no squares."""
+        return None
+
     def cleaned(self, clean: np.ndarray, aovs: tuple[str, ...]) -> Picture:
         """The picture shown as `clean`, with no auxiliary images but `aovs`; see `Film`."""
         kept = {name: image for name, image in self.parts.items() if name in aovs}

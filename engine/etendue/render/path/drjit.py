@@ -1,12 +1,14 @@
 """The fast path tracer: a wavefront of pixels and samples in one Dr.Jit kernel; oracle: `naive`.
 
 Every path has its own random stream, keyed by seed, pixel and sample number, and sums are added
-in a fixed order: the same seed gives the same bits, whatever the crop and the size of a pass.
+in a fixed order: the same seed gives the same bits, whatever the crop, the size of a pass, and
+how often the work was interrupted and resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import drjit as dr
@@ -15,13 +17,14 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.render.aov import check_aovs, render_aovs
-from etendue.render.film import Accumulator, Film
+from etendue.render.checkpoint import Store
+from etendue.render.film import Film
+from etendue.render.path.adaptive import Adaptive
 from etendue.render.path.camera_rays import (
     GROUP,
     Block,
     Window,
     full_film,
-    passes,
     pixel_cone,
     primary_rays,
     start_paths,
@@ -29,9 +32,11 @@ from etendue.render.path.camera_rays import (
 from etendue.render.path.dispatch import InlineTable
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES, Cone, PathOptions, trace_paths
+from etendue.render.path.uniform import Uniform
+from etendue.render.path.work import Progress, Watch, Work
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
-Progress = Callable[[int, int], None]
+TIMED_AOV_SAMPLES = 32
 
 
 def render(
@@ -48,14 +53,21 @@ def render(
     hide_emitters: bool = False,
     crop: tuple[int, int, int, int] | None = None,
     pass_samples: int = PASS_SAMPLES,
+    seconds: float | None = None,
+    noise: float | None = None,
+    store: Store | None = None,
+    watch: Watch | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Film:
     """Path-trace `scene` (built for the active Mitsuba variant).
 
     `max_depth` counts path vertices as Mitsuba does (-1 = unlimited, 1 = emitters only). `crop` is
-    (x, y, width, height) in the sensor's picture. `progress` gets samples done and samples in
-    total. Ctrl-C or `cancel()` ends after the current pass; the film then is not `complete`.
+    (x, y, width, height) in the sensor's picture. `spp` samples are taken, or as many as `seconds`
+    allow, or, with `noise`, as many as each tile needs to come down to it (see `render.noise`).
+    `store` keeps the state of the work on disk. `progress` gets work done and work in total,
+    `watch` every pass. Ctrl-C or `cancel()` ends after the current pass; the film then is not
+    `complete`.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
@@ -63,48 +75,53 @@ def render(
     options = PathOptions(max_depth, rr_depth, strategy, hide_emitters)
     camera = scene.sensors()[sensor]
     with full_film(camera, crop) as window, Interrupt(cancel) as stop:
-        total = window.width * window.height * spp
-        sums = Accumulator(window.height, window.width)
-        guides = render_aovs(scene, table, camera, window, aovs, spp, seed, pass_samples)
-        cone = pixel_cone(camera, window)
-        done = 0
-        if progress is not None:
-            progress(0, total)
-        for block in passes(window, spp, pass_samples):
-            if stop():
-                break
-            groups, invalid = _render_block(
-                scene, table, options, camera, window, cone, block, seed
-            )
-            sums.add(block.first, groups, block.samples, invalid)
-            done += block.pixels * block.samples
-            if progress is not None:
-                progress(done, total)
-    return sums.film(spp, seed, guides, {"max_depth": max_depth, "strategy": strategy})
+        tracer = Tracer(scene, table, options, camera, window, pixel_cone(camera, window), seed)
+        plan = Uniform(window, spp) if noise is None else Adaptive(window, spp, noise)
+        work = Work(tracer, plan, pass_samples, seconds, store, watch, progress)
+        before = work.restore()
+        shown = aov_samples(spp, timed=seconds is not None or noise is not None)
+        guides = before or render_aovs(
+            scene, table, camera, window, aovs, shown, seed, pass_samples
+        )
+        finished = work.run(stop, guides)
+    facts = {"max_depth": max_depth, "strategy": strategy}
+    if noise is not None:
+        facts["noise_asked"] = noise
+    return plan.film(seed, finished=finished, aovs=guides, metadata=facts)
 
 
-def _render_block(
-    scene: Any,
-    table: InlineTable,
-    options: PathOptions,
-    camera: Any,
-    window: Window,
-    cone: Cone,
-    block: Block,
-    seed: int,
-) -> tuple[np.ndarray, int]:
-    """Sums over groups of samples (pixels, groups, 6), and how many samples were not finite."""
-    x, y, rng = start_paths(window, block, seed)
-    ray, weight = primary_rays(camera, window, x, y, rng)
-    radiance = weight * trace_paths(scene, table, options, ray, rng, cone)
-    bad = ~dr.isfinite(radiance.x + radiance.y + radiance.z)
-    radiance = dr.select(bad, 0.0, radiance)
-    bad = dr.select(bad, mi.UInt(1), mi.UInt(0))
-    channels = [*radiance, *(radiance * radiance)]
-    dr.eval(channels, bad)
-    sums = [dr.block_sum(channel, block.group).numpy() for channel in channels]
-    shape = (block.pixels, block.samples // block.group)
-    return np.stack([s.reshape(shape) for s in sums], -1), int(dr.sum(bad)[0])
+def aov_samples(spp: int, *, timed: bool) -> int:
+    """Samples of auxiliary images: those of the picture, or a few where their number is open."""
+    return min(spp, TIMED_AOV_SAMPLES) if timed else spp
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """What all passes of a picture share."""
+
+    scene: Any
+    table: InlineTable
+    options: PathOptions
+    camera: Any
+    window: Window
+    cone: Cone
+    seed: int
+
+    def __call__(self, block: Block) -> tuple[np.ndarray, int, int]:
+        """Sums over groups of samples (pixels, groups, 6), samples not finite, path segments."""
+        x, y, rng = start_paths(self.window, block, self.seed)
+        ray, weight = primary_rays(self.camera, self.window, x, y, rng)
+        radiance, segments = trace_paths(self.scene, self.table, self.options, ray, rng, self.cone)
+        radiance = weight * radiance
+        bad = ~dr.isfinite(radiance.x + radiance.y + radiance.z)
+        radiance = dr.select(bad, 0.0, radiance)
+        bad = dr.select(bad, mi.UInt(1), mi.UInt(0))
+        channels = [*radiance, *(radiance * radiance)]
+        dr.eval(channels, bad, segments)
+        sums = [dr.block_sum(channel, block.group).numpy() for channel in channels]
+        shape = (block.pixels, block.samples // block.group)
+        groups = np.stack([s.reshape(shape) for s in sums], -1)
+        return groups, int(dr.sum(bad)[0]), int(segments.numpy().sum(dtype=np.int64))
 
 
 def check_options(
