@@ -35,8 +35,8 @@ class Film:
 
     @property
     def samples(self) -> int:
-        """Samples of all pixels together."""
-        return int(self.counts.sum())
+        """Samples of all pixels together, those included that only decided about others."""
+        return int(self.metadata.get("samples", self.counts.sum()))
 
     @property
     def noise(self) -> float:

@@ -16,6 +16,8 @@ from etendue.render.tiles import packed
 from etendue.scene.scene import Scene
 
 MAX_SPP = 1 << 24
+AIM = 0.98  # of the time asked for: a process also needs to start and to end
+SAVING_S = 1e-7  # of writing a value, which is part of the time asked for
 NOISE_SPP = 1 << 14  # most samples of a tile unless asked for otherwise
 
 Say = Callable[[str], None]
@@ -183,7 +185,9 @@ def _progressive(
 
     left = None
     if options.seconds is not None:
-        left = max(options.seconds - (time.monotonic() - watching.began), 0.0)
+        values = built.size[0] * built.size[1] * 3 * (1 + len(options.all_aovs))
+        spent = time.monotonic() - watching.began + values * SAVING_S
+        left = max(AIM * options.seconds - spent, 0.0)
         common["spp"] = options.spp or MAX_SPP
     if options.noise is not None:
         common["spp"] = options.spp or NOISE_SPP

@@ -82,16 +82,20 @@ class Adaptive:
 
     def _todo(self) -> np.ndarray:
         """Pixels of running tiles that lack samples of this round."""
-        running = ~self.stopped.all(0)[self.tiles]
+        running = ~self._ended()[self.tiles]
         return np.flatnonzero(running & (self.taken < self.rounds[self.round]))
+
+    def _ended(self) -> np.ndarray:
+        """Tiles (tiles,) of which both halves have stopped."""
+        return np.all(self.stopped > 0, axis=0)
 
     def _judge(self) -> None:
         """Stop the halves of tiles whose other half is good enough after this round."""
         groups = self.rounds[self.round]
-        running = ~self.stopped.all(0)
+        running = ~self._ended()
         for half in (0, 1):
             good = self._errors(1 - half) <= self.error**2
-            new: np.ndarray = good & (self.stopped[half] == 0) & running
+            new = good & (self.stopped[half] == 0) & running
             pixels = new[self.tiles]
             self.kept[half][pixels] = self.streams[half][pixels]
             self.stopped[half][new] = groups
@@ -114,7 +118,7 @@ class Adaptive:
 
     def progress(self) -> tuple[int, int]:
         """Tiles that have stopped, and all."""
-        return int(self.stopped.all(0).sum()), len(self.sizes)
+        return int(self._ended().sum()), len(self.sizes)
 
     def film(self, seed: int, *, finished: bool, **shown: Any) -> Film:
         """The mean of both halves; its count is that of equal halves with the same variance."""

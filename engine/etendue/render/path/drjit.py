@@ -84,7 +84,7 @@ def render(
             scene, table, camera, window, aovs, shown, seed, pass_samples
         )
         finished = work.run(stop, guides)
-    facts = {"max_depth": max_depth, "strategy": strategy}
+    facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
     if noise is not None:
         facts["noise_asked"] = noise
     return plan.film(seed, finished=finished, aovs=guides, metadata=facts)

@@ -15,7 +15,7 @@ from etendue.render.film import Film
 from etendue.render.path.camera_rays import Block, Window
 from etendue.render.path.pace import Pace
 
-PROBE_PIXELS, PROBE_SAMPLES = 4096, 4  # rendered and thrown away to learn the pace
+PROBE_PIXELS, PROBE_SAMPLES = 1024, 4  # rendered and thrown away to learn the pace
 AOV = "aov/"
 
 Progress = Callable[[int, int], None]
@@ -89,10 +89,11 @@ class Work:
     store: Store | None = None
     watch: Watch | None = None
     progress: Progress | None = None
+    clock: Callable[[], float] = time.monotonic
     spent: float = 0.0  # seconds, by the runs before this one
 
     def __post_init__(self) -> None:
-        self.began = time.monotonic()
+        self.began = self.clock()
 
     def restore(self) -> dict[str, np.ndarray]:
         """Take over what an earlier run stored; its auxiliary images."""
@@ -119,10 +120,10 @@ class Work:
             block = self.plan.next(pace.limit(self.pass_samples), pace.afford())
             if block is None:
                 return True
-            start = time.monotonic()
+            start = self.clock()
             groups, invalid, segments = self.trace(block)
             self.plan.add(block, groups, invalid)
-            elapsed = time.monotonic() - start
+            elapsed = self.clock() - start
             pace.add(block.paths, elapsed)
             if self.watch is not None:
                 self.watch(Pass(block.paths, segments, elapsed, block.sample))
@@ -136,7 +137,7 @@ class Work:
     def _write(self, guides: Mapping[str, np.ndarray]) -> None:
         assert self.store is not None
         shown = {AOV + name: image for name, image in guides.items()}
-        spent = self.spent + time.monotonic() - self.began
+        spent = self.spent + self.clock() - self.began
         self.store.write({**self.plan.state(), **shown}, spent)
 
     def _pace(self) -> Pace:
@@ -144,16 +145,16 @@ class Work:
         window = self.trace.window
         pixels = window.width * window.height
         if self.seconds is None:
-            return Pace(None, pixels)
-        left = self.seconds - self.spent - (time.monotonic() - self.began)
-        pace = Pace(max(left, 0.0), pixels)
+            return Pace(None, pixels, self.clock)
+        left = self.seconds - self.spent - (self.clock() - self.began)
+        pace = Pace(max(left, 0.0), pixels, self.clock)
         step = max(1, pixels // PROBE_PIXELS)
         chosen = np.arange(step // 2, pixels, step, dtype=np.uint32)
         probe = Block(0, len(chosen), 0, PROBE_SAMPLES, PROBE_SAMPLES, chosen)
         for _ in range(2):  # the first one compiles
-            start = time.monotonic()
+            start = self.clock()
             self.trace(probe)
-            elapsed = time.monotonic() - start
+            elapsed = self.clock() - start
         pace.add(probe.paths, elapsed)
         return pace
 
