@@ -1,4 +1,4 @@
-"""Unfinished pictures: stored, resumed to the same bits, refused when they are of something else."""
+"""Unfinished pictures: stored, resumed to the same bits, refused when of something else."""
 
 from __future__ import annotations
 

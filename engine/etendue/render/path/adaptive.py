@@ -74,9 +74,10 @@ class Adaptive:
         todo = todo[self.taken[todo] == start]
         count = min(len(todo), max(1, limit // samples))
         if self.round:
-            count = min(count, int(min(afford, limit)) // samples)
-            if count * samples < min(LEAST_BLOCK, samples * len(todo)) or not count:
+            fitting = int(min(afford, 1e15)) // samples
+            if fitting < min(max(1, LEAST_BLOCK // samples), len(todo)):
                 return None
+            count = min(count, fitting)
         chosen = todo[:count].astype(np.uint32)
         return Block(0, count, 2 * GROUP * start, samples, GROUP, chosen)
 

@@ -42,9 +42,9 @@ class Uniform:
         if end == low:
             self._cutting, end = True, low + 1
         if self._cutting:
-            count = min(count, limit, int(afford))
-            if count < min(LEAST_BLOCK, self.pixels - first):
+            if afford < min(LEAST_BLOCK, self.pixels - first):
                 return None
+            count = min(count, int(min(afford, limit)))
         return Block(first, count, low, end - low, min(GROUP, end - low))
 
     def _fitting(self, low: int, afford: float) -> int:
