@@ -57,7 +57,12 @@ def positive(value: float, option: str) -> float:
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON; numpy scalars and paths are converted, NaN becomes null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    print(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """See `print_json`."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _integers(option: str, text: str, separator: str, names: tuple[str, ...]) -> list[int]:

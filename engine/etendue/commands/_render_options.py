@@ -9,6 +9,7 @@ import typer
 
 from etendue.cli_support import parse_crop, parse_pair, parse_size, parse_time, positive
 from etendue.core.errors import InputError
+from etendue.scene.edit import parse_edits
 
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
 KERNELS = ("auto", "coherent", "divergent", "scalar")
@@ -34,6 +35,21 @@ Define = Annotated[
 ]
 Search = Annotated[
     list[Path] | None, typer.Option(help="Another folder to look for a scene's files in.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="OBJECT.NAME=VALUE: camera.fov=35, emitters.scale=2, floor.alpha=.1"
+    ),
+]
+Frames = Annotated[str | None, typer.Option(help="FIRST:LAST of a camera path or turntable.")]
+CameraPath = Annotated[
+    Path | None, typer.Option(help="Keyframes of the camera, .toml or .json; numbered pictures.")
+]
+Turntable = Annotated[int | None, typer.Option(help="Turn around the target in N pictures.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Render again whenever a file changes.")]
+Stats = Annotated[
+    Path | None, typer.Option(help="Write rays, samples, times and noise of the passes (.json).")
 ]
 Time = Annotated[
     str | None, typer.Option(help="MINUTES, or such as 20s: as many samples as fit into it.")
@@ -63,6 +79,26 @@ def window(size: str | None, crop: str | None) -> tuple[Any, Any]:
         parse_size(size) if size is not None else None,
         parse_crop(crop) if crop is not None else None,
     )
+
+
+def loading(
+    define: list[str], edits: list[str], search: list[Path], material: list[str]
+) -> dict[str, Any]:
+    """What `load_scene` gets, and `edits`."""
+    return {
+        "parameters": dict(parse_pair(text, "-D") for text in define),
+        "search": tuple(search),
+        "assignments": materials(material),
+        "edits": parse_edits(edits),
+    }
+
+
+def check_stats(path: Path | None) -> None:
+    """Raise `InputError` unless figures can be written to `path`."""
+    if path is not None and path.suffix.lower() != ".json":
+        raise InputError("--stats", "unknown kind of file", got=path, expected=".json")
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError("--stats", "cannot be written", got=path, fix="Choose another folder")
 
 
 def materials(options: list[str]) -> dict[str, Path]:

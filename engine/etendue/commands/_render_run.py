@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from etendue.cli_support import as_json
 from etendue.commands._render_progress import Progress
 from etendue.commands._schedule import scheduled, stepwise
+from etendue.core.files import atomic_path
+from etendue.render.build import BuiltScene
 from etendue.render.checkpoint import remove_checkpoint
 from etendue.render.job import Options, Watching, build_scene, prepare, render_built, settle
-from etendue.scene.scene import Scene
+from etendue.render.path.work import Pass
+from etendue.scene.scene import Scene, load_scene
 from etendue.schedule import Priority, Task
 
 
@@ -25,6 +29,10 @@ class Manner:
     trace: Path | None = None
     metrics: Path | None = None
     late: float = 0.0  # seconds since the command began
+    stats: bool = False  # whether passes are recorded
+    label: str = "rendering"
+    keep_partial: bool = True  # save also what Ctrl-C cut short
+    identity: str = ""  # of the picture, stored in it
 
     @property
     def say(self) -> Callable[[str], None]:
@@ -32,11 +40,27 @@ class Manner:
         return _ignore if self.quiet else _tell
 
 
+@dataclass
+class Stats:
+    """What the passes of a picture did."""
+
+    passes: list[Pass] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        """Sums, and a row for each pass."""
+        return {
+            "paths": sum(p.paths for p in self.passes),
+            "segments": sum(p.segments for p in self.passes),
+            "seconds": round(sum(p.seconds for p in self.passes), 4),
+            "passes": [asdict(p) for p in self.passes],
+        }
+
+
 def render_to(
     scene: Scene, output: Path, options: Options, manner: Manner
 ) -> tuple[dict[str, Any], bool]:
     """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
-    began = time.monotonic() - manner.late
+    began, stats = time.monotonic() - manner.late, Stats()
     variant, backend = prepare(options, manner.say)
     start = time.perf_counter()
     with scheduled(manner.trace, manner.metrics) as scheduler:
@@ -45,8 +69,9 @@ def render_to(
         built = job.result()
         backend = settle(backend, built, manner.say)
         middle = time.perf_counter()
-        with Progress("rendering", shown=not manner.quiet) as progress:
-            watching = Watching(stepwise(progress), began=began)  # a step of the task is a pass
+        with Progress(manner.label, shown=not manner.quiet) as progress:
+            passes = stats.passes.append if manner.stats else None
+            watching = Watching(stepwise(progress), passes, began)  # a step is a pass
             rendering = Task(
                 "render",
                 lambda: render_built(backend, scene, built, options, watching, output),
@@ -56,32 +81,80 @@ def render_to(
             (job,) = scheduler.submit(rendering)
             picture = job.result()
     end = time.perf_counter()
-    picture.save(output)
+    if manner.identity:
+        picture = replace(picture, metadata={**picture.metadata, "identity": manner.identity})
+    if manner.keep_partial or not picture.interrupted:
+        picture.save(output)
     if not picture.interrupted:
         remove_checkpoint(output)
-    image = picture.parts["rgb"]
     figures = {
         "output": str(output),
+        "backend": backend,
+        "variant": variant,
+        "build_s": round(middle - start, 4),
+        "render_s": round(end - middle, 4),
+        **_figures(picture, built, options),
+    }
+    if manner.stats:
+        figures["stats"] = stats.figures()
+    return figures, picture.interrupted
+
+
+def _figures(picture: Any, built: BuiltScene, options: Options) -> dict[str, Any]:
+    """What is said about a picture."""
+    image = picture.parts["rgb"]
+    return {
         "width": image.shape[1],
         "height": image.shape[0],
         "spp": picture.spp,
-        "spp_wanted": built.spp,
-        "seed": options.seed,
-        "max_depth": built.max_depth,
-        "backend": backend,
-        "cluster": options.cluster,
-        "variant": variant,
-        "denoised": options.denoise,
+        "spp_wanted": None if options.seconds or options.noise else built.spp,
         "samples": picture.samples,
         "noise": picture.noise,
-        "build_s": round(middle - start, 4),
-        "render_s": round(end - middle, 4),
+        "denoised": options.denoise,
+        "seed": options.seed,
+        "max_depth": built.max_depth,
+        "cluster": options.cluster,
         "mean": [float(value) for value in image[..., :3].mean((0, 1))],
         "parts": list(picture.parts),
         "shapes": list(built.shapes),
         "notes": list(built.notes),
     }
-    return figures, picture.interrupted
+
+
+@dataclass(frozen=True)
+class Command:
+    """Everything that the command line asked for."""
+
+    scene: Path
+    loading: dict[str, Any]  # options of `load_scene`, and `edits`
+    output: Path
+    options: Options
+    manner: Manner
+    stats: Path | None
+    wish: Any  # of frames
+
+    def load(self) -> Scene:
+        """Read the scene."""
+        loading = dict(self.loading)
+        edits = loading.pop("edits")
+        return replace(load_scene(self.scene, **loading), edits=edits)
+
+    def render(self, scene: Scene) -> tuple[dict[str, Any], bool]:
+        """The picture or the frames; figures, and whether Ctrl-C came."""
+        if self.wish:
+            from etendue.commands._render_frames import render_frames
+
+            result = render_frames(scene, self.output, self.options, self.manner, self.wish)
+        else:
+            result = render_to(scene, self.output, self.options, self.manner)
+        if self.stats is not None:
+            with atomic_path(self.stats) as temporary:
+                temporary.write_text(as_json(result[0]) + "\n", encoding="utf-8")
+        return result
+
+    def run(self) -> tuple[dict[str, Any], bool]:
+        """Load and render."""
+        return self.render(self.load())
 
 
 def _tell(text: str) -> None:

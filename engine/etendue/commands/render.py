@@ -6,7 +6,7 @@ import sys
 from time import monotonic
 from typing import Any
 
-from etendue.cli_support import parse_pair, print_json
+from etendue.cli_support import print_json
 from etendue.commands import _render_options as options
 from etendue.commands._schedule import ClusterOption, MetricsOption, TraceOption
 
@@ -18,6 +18,10 @@ EXAMPLES = (
     "etendue render scene.xml -o out.exr --time 20s",
     "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60",
     "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60 --resume",
+    "etendue render scene.xml -o out.png --set camera.fov=35 --set emitters.scale=2",
+    "etendue render scene.xml -o turn.exr --turntable 48 --denoise --resume",
+    "etendue render scene.xml -o shot.####.exr --camera-path path.toml --frames 1:24",
+    "etendue render scene.xml -o out.png --time 5s --watch",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
@@ -39,14 +43,20 @@ def run(
     max_depth: options.MaxDepth = None,
     camera: options.Camera = None,
     define: options.Define = None,
+    set_: options.Set = None,
     search: options.Search = None,
     time: options.Time = None,
     noise: options.Noise = None,
+    denoise: options.Denoise = False,
     checkpoint: options.Checkpoint = None,
     resume: options.Resume = False,
-    denoise: options.Denoise = False,
+    frames: options.Frames = None,
+    camera_path: options.CameraPath = None,
+    turntable: options.Turntable = None,
+    watch: options.Watch = False,
     backend: options.Backend = "auto",
     kernel: options.Kernel = "auto",
+    stats: options.Stats = None,
     trace: TraceOption = None,
     metrics: MetricsOption = None,
     cluster: ClusterOption = None,
@@ -54,28 +64,44 @@ def run(
     json: options.Json = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    began = monotonic()
-    aovs = options.names(aov)
+    began, aovs = monotonic(), options.names(aov)
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, search or [])
     options.check_output(output, aovs)
-    materials = options.materials(material or [])
-    parameters = dict(parse_pair(d, "-D") for d in define or ())
+    options.check_stats(stats)
+    goals = options.check_goals(time, noise, checkpoint)
+    loading = options.loading(define or [], set_ or [], search or [], material or [])
 
-    from etendue.commands import _render_run
+    from etendue.commands import _render_frames as moving
+    from etendue.commands._render_run import Command, Manner
     from etendue.render.job import Options
-    from etendue.scene.scene import load_scene
 
-    description = load_scene(
-        scene, parameters=parameters, search=tuple(search or ()), assignments=materials
-    )
     wanted = Options(
         spp, seed, *options.window(size, crop), aovs, max_depth, camera, backend, kernel,
-        cluster, denoise, *options.check_goals(time, noise, checkpoint), resume,
+        cluster, denoise, *goals, resume,
     )  # fmt: skip
-    manner = _render_run.Manner(quiet, trace, metrics, monotonic() - began)
-    figures, interrupted = _render_run.render_to(description, output, wanted, manner)
+    manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
+    wish = moving.Wish(frames, camera_path, turntable)
+    command = Command(scene, loading, output, wanted, manner, stats, wish)
+    if watch:
+        return _watch(command, json=json)
+    figures, interrupted = command.run()
     return _finish(figures, interrupted, json=json, quiet=quiet)
+
+
+def _watch(command: Any, *, json: bool) -> int:
+    """Render again and again; Ctrl-C ends, and so does an error before the first picture."""
+    from etendue.commands._render_watch import watch, watched
+
+    def once() -> list[Any]:
+        scene = command.load()
+        figures, interrupted = command.render(scene)
+        if _finish(figures, interrupted, json=json, quiet=command.manner.quiet) == INTERRUPTED:
+            raise KeyboardInterrupt
+        return watched(scene)
+
+    watch(once, command.manner.say)
+    return 0
 
 
 def _finish(figures: dict[str, Any], interrupted: bool, *, json: bool, quiet: bool) -> int:
@@ -85,15 +111,22 @@ def _finish(figures: dict[str, Any], interrupted: bool, *, json: bool, quiet: bo
     elif not quiet:
         _summary(figures)
     if interrupted:
-        print(
-            f"interrupted: kept {figures['spp']} of {figures['spp_wanted']} samples per pixel",
-            file=sys.stderr,
-        )
+        print(f"interrupted: {_kept(figures)}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
 
+def _kept(figures: dict[str, Any]) -> str:
+    if "frames" in figures:
+        return f"kept {len(figures['frames'])} frames; continue with --resume"
+    wanted = figures["spp_wanted"]
+    return f"kept {figures['spp']}{f' of {wanted}' if wanted else ''} samples per pixel"
+
+
 def _summary(figures: dict[str, Any]) -> None:
+    if "frames" in figures:
+        print(f"{len(figures['frames'])} frames rendered, {figures['skipped']} were there")
+        return
     mean = ", ".join(f"{value:.4g}" for value in figures["mean"])
     print(
         f"{figures['output']}: {figures['width']}x{figures['height']}, {figures['spp']} spp in "

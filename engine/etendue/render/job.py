@@ -129,11 +129,15 @@ def store_of(scene: Scene, options: Options, output: Path | None) -> Store | Non
     """Where the state of the work is kept, None when neither written nor read."""
     if output is None or (options.checkpoint is None and not options.resume):
         return None
-    free = {"seconds": None, "checkpoint": None, "resume": False, "denoise": False}
-    files = packed(scene).digest
-    key = identity(scene, replace(options, **free), options.all_aovs, files)
     every = DEFAULT_S if options.checkpoint is None else options.checkpoint
+    key = picture_identity(scene, replace(options, seconds=None, denoise=False))
     return Store(checkpoint_path(output), key, every, options.resume)
+
+
+def picture_identity(scene: Scene, options: Options) -> str:
+    """Equal for pictures that are equal: of the scene, its files, and the options that show."""
+    shown = replace(options, checkpoint=None, resume=False)
+    return identity(scene, shown, options.all_aovs, packed(scene).digest)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Pass:
     paths: int
     segments: int  # rays along paths, without those towards lights
     seconds: float
-    samples: int  # first sample number of the pass
+    noise: float | None  # of the picture so far; measured after passes 1, 2, 4, 8, ...
 
 
 Watch = Callable[[Pass], None]
@@ -91,6 +91,7 @@ class Work:
     progress: Progress | None = None
     clock: Callable[[], float] = time.monotonic
     spent: float = 0.0  # seconds, by the runs before this one
+    passes: int = 0
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -125,14 +126,22 @@ class Work:
             self.plan.add(block, groups, invalid)
             elapsed = self.clock() - start
             pace.add(block.paths, elapsed)
-            if self.watch is not None:
-                self.watch(Pass(block.paths, segments, elapsed, block.sample))
+            self._witness(block, segments, elapsed)
             if self.store is not None and self.store.due():
                 self._write(guides)
             self._report(pace)
         if self.store is not None:
             self._write(guides)
         return False
+
+    def _witness(self, block: Block, segments: int, elapsed: float) -> None:
+        if self.watch is None:
+            return
+        self.passes += 1
+        noise = None
+        if self.passes & (self.passes - 1) == 0:  # a look at all pixels: not after every pass
+            noise = self.plan.film(0, finished=False).noise
+        self.watch(Pass(block.paths, segments, elapsed, noise))
 
     def _write(self, guides: Mapping[str, np.ndarray]) -> None:
         assert self.store is not None
