@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
+    "denoise": "denoised pictures of few samples against long renderings",
     "formats": "number formats of latents and weights",
     "kernels": "coherent and divergent neural kernels by number of materials",
     "parallel": "split networks, ring attention and the planner's schedules",

@@ -35,6 +35,19 @@ def parse_pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
+def parse_time(text: str, option: str = "--time") -> float:
+    """`20s`, `3m`, `1.5h` or a number of minutes, in seconds."""
+    scale = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:].lower())
+    number = text[:-1] if scale is not None else text
+    try:
+        value = float(number)
+    except ValueError:
+        raise InputError(
+            option, "cannot be read", got=repr(text), expected="MINUTES, or such as 20s, 3m, 1h"
+        ) from None
+    return positive(value * (scale or 60.0), option)
+
+
 def positive(value: float, option: str) -> float:
     """`value` when it is finite and above zero, else a clear error."""
     if not (math.isfinite(value) and value > 0):
@@ -44,7 +57,12 @@ def positive(value: float, option: str) -> float:
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON; numpy scalars and paths are converted, NaN becomes null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    print(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """See `print_json`."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _integers(option: str, text: str, separator: str, names: tuple[str, ...]) -> list[int]:

@@ -17,7 +17,7 @@ from etendue.bake.energy import (
     sequence,
     view_grid,
 )
-from etendue.bsdf.neural_numpy import ENERGY_KNOTS, energy
+from etendue.bsdf.neural_numpy import ENERGY_KNOTS, albedo, energy
 
 # alphas, correlation, mean slopes, tilt slopes, log weights of GGX and cosine
 COSINE = (-0.5, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0, 3.0)
@@ -123,6 +123,17 @@ def test_one_bright_incidence_costs_the_others_nothing(latents: np.ndarray) -> N
 def test_the_guide_is_the_albedo_of_a_constant_material() -> None:
     latents = 0.3 * np.random.default_rng(4).normal(size=(400, 8))
     weights = albedo_map(latents, _lambert((0.8, 0.4, 0.2)), seed=0)
-    assert weights.shape == (3, 9)
-    guide = np.concatenate([latents, np.ones((400, 1))], 1) @ weights.T
-    np.testing.assert_allclose(guide, np.broadcast_to([0.8, 0.4, 0.2], (400, 3)), atol=0.03)
+    assert weights.shape == (3, 12)
+    cosines = np.random.default_rng(5).random(400)
+    found = albedo(latents, cosines, weights)
+    np.testing.assert_allclose(found, np.broadcast_to([0.8, 0.4, 0.2], (400, 3)), atol=0.03)
+
+
+def test_the_guide_knows_the_incidence(latents: np.ndarray) -> None:
+    tensors = _lambert((0.4, 0.4, 0.4))
+    at = np.linspace(0.0, 1.0, ENERGY_KNOTS)
+    tensors["energy"] = np.repeat(1.0 + (1.0 - at[:, None]) ** 5, 3, 1)  # twice as bright, grazing
+    weights = albedo_map(latents, tensors, seed=0)
+    cosines = np.array([0.1, 0.5, 1.0])
+    found = albedo(latents[:3], cosines, weights)[:, 0]
+    np.testing.assert_allclose(found, 0.4 * (1 + (1 - cosines) ** 5), atol=0.03)

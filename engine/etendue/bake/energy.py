@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from etendue.bsdf.neural_numpy import density, draw, evaluate, is_reciprocal, lobes
+from etendue.bsdf.neural_numpy import (
+    density,
+    draw,
+    evaluate,
+    guide_features,
+    is_reciprocal,
+    lobes,
+)
 
 Array = np.ndarray
 ROUNDS = 4  # at most, of lowering a reciprocal table
@@ -87,15 +94,14 @@ def bound_energy(
 
 
 def albedo_map(latents: Array, tensors: Mapping[str, Array], seed: int) -> Array:
-    """Affine map (3, 9) from latents to reflectance at 30 degrees, by least squares.
+    """Matrix (3, 12) of `neural_numpy.albedo`, by least squares over texels and incidences.
 
     A guide for denoisers and AOVs, not part of the BSDF.
     """
     generator = np.random.default_rng(seed)
-    chosen = generator.integers(0, len(latents), 1024)
-    latent = latents[chosen].astype(np.float64)
-    wi = np.broadcast_to(np.array([0.5, 0.0, np.sqrt(0.75)]), (len(latent), 3))
+    latent = latents[generator.integers(0, len(latents), 2048)].astype(np.float64)
+    wi = np.tile(view_grid(32), (len(latent) // 32, 1))
     target = directional_albedo(latent, wi, tensors, 64)
-    rows = np.concatenate([latent, np.ones((len(latent), 1))], 1)
-    ridge = 1e-4 * len(rows) * np.eye(9)
+    rows = guide_features(latent, wi[:, 2])
+    ridge = 1e-4 * len(rows) * np.eye(rows.shape[1])
     return np.linalg.solve(rows.T @ rows + ridge, rows.T @ target).T.astype(np.float32)

@@ -36,6 +36,8 @@ class Layered:
     A positive footprint is filtered by jittering uv over its square, once per walk.
     """
 
+    rough_albedo = True  # `albedo` has the right shape but not the right level: see `guide`
+
     def __init__(self, material: LayeredMaterial, walks: int = 1) -> None:
         self.material = material
         self.name = material.name

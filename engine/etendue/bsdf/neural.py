@@ -21,6 +21,7 @@ from etendue.bsdf.neural_numpy import (
     ALPHA_FLOOR,
     DIRECT_INPUTS,
     ENERGY_KNOTS,
+    GRAZING,
     LATENTS,
     LOBE_SCALE,
     LOBE_WIDTH,
@@ -123,11 +124,13 @@ class NeuralBSDF:
         return f, pdf, self._sample(view, lobes, u, active)
 
     def albedo(self, p: ShadingPoint, active: Any) -> Any:
-        """Affine guess from the latents (see `bake.energy.albedo_map`), for guides only."""
+        """`neural_numpy.albedo`."""
         import drjit as dr
 
-        latent = [*self._latent(p, self._nearest_level(p), active), 1.0]
-        rows = [sum(float(w) * z for w, z in zip(row, latent, strict=True)) for row in self._albedo]
+        t = 1.0 - p.wi.z
+        latent = self._latent(p, self._nearest_level(p), active)
+        known = [*latent, 1.0, *(t**k for k in GRAZING)][: self._albedo.shape[1]]
+        rows = [sum(float(w) * z for w, z in zip(row, known, strict=True)) for row in self._albedo]
         return dr.select(active, dr.clip(self._mi.Color3f(*rows), 0, 1), 0)
 
     def reflectance(self, texel: Any, wi: Any, samples: int, rng: Any) -> Any:
@@ -324,13 +327,20 @@ def _local(mi: Any, t: Any, b: Any, n: Any, w: Any) -> Any:
     return mi.Vector3f(dr.dot(w, t), dr.dot(w, b), dr.dot(w, n))
 
 
+def guide_columns(artifact: Artifact) -> int:
+    """Columns that the tensor `albedo` should have: files from before it knew incidence have 9."""
+    plain = LATENTS + 1
+    found = artifact.tensors.get("albedo")
+    return plain if found is not None and found.shape[1:] == (plain,) else plain + len(GRAZING)
+
+
 def check_material(source: object, artifact: Artifact) -> None:
     """Raise `InputError` unless the tensors form a complete neural material."""
     texels = texel_count(material_resolution(source, artifact.header))
     latents.check(source, latent_format(artifact.header), artifact.tensors, texels)
     artifact = Artifact(artifact.header, weights.decode(source, artifact.tensors))
-    fixed = {"frames": (12, LATENTS), "energy": (ENERGY_KNOTS, 3), "albedo": (3, 9)}
-    require(source, artifact, fixed)
+    fixed = {"frames": (12, LATENTS), "energy": (ENERGY_KNOTS, 3)}
+    require(source, artifact, fixed | {"albedo": (3, guide_columns(artifact))})
     reciprocal = bool(artifact.header.get("arch", {}).get("reciprocal"))
     directions = SYMMETRIC_INPUTS if reciprocal else DIRECT_INPUTS
     for name, inputs, outputs in (("evaluator", directions, 3), ("sampler", LATENTS + 3, 9)):

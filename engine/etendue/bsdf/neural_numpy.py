@@ -17,6 +17,7 @@ LOBE_WIDTH = 0.03  # GGX alpha whose log profile is an evaluator input
 ENERGY_KNOTS = 33  # of the table `energy`
 DIRECT_INPUTS = LATENTS + 2 * (3 + 3 + 2)  # of the evaluator
 SYMMETRIC_INPUTS = LATENTS + 2 * (3 + 4 + 2)  # of a reciprocal one
+GRAZING = (2, 4, 8)  # powers of 1 - cos theta_i that the albedo guide knows
 LOBE_SCALE = 0.25  # keeps that input of order one
 Array = np.ndarray
 
@@ -113,6 +114,20 @@ def energy(cos_i: Array, table: Array) -> Array:
     """
     at = np.linspace(0.0, 1.0, len(table))
     return np.stack([np.interp(cos_i, at, table[:, c]) for c in range(3)], -1)
+
+
+def albedo(latent: Array, cos_i: Array, matrix: Array) -> Array:
+    """Guess (n, 3) of the directional albedo, for guides only: A (z, 1, t^2, t^4, t^8).
+
+    t = 1 - cos theta_i; a matrix of 9 columns, as older files have, knows no incidence.
+    """
+    return np.clip(guide_features(latent, cos_i)[:, : matrix.shape[1]] @ matrix.T, 0.0, 1.0)
+
+
+def guide_features(latent: Array, cos_i: Array) -> Array:
+    """What `albedo` is linear in (n, 12)."""
+    powers = [(1.0 - cos_i)[:, None] ** k for k in GRAZING]
+    return np.concatenate([latent, np.ones((len(latent), 1)), *powers], 1)
 
 
 def tanh_approx(x: Array) -> Array:

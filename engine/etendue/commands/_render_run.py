@@ -5,105 +5,156 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from etendue.cli_support import as_json
 from etendue.commands._render_progress import Progress
 from etendue.commands._schedule import scheduled, stepwise
-from etendue.core.errors import DeviceError, InputError
-from etendue.render.build import BuiltScene, build
-from etendue.scene.scene import Scene
+from etendue.core.files import atomic_path
+from etendue.render.build import BuiltScene
+from etendue.render.checkpoint import remove_checkpoint
+from etendue.render.job import Options, Watching, build_scene, prepare, render_built, settle
+from etendue.render.path.work import Pass
+from etendue.scene.scene import Scene, load_scene
 from etendue.schedule import Priority, Task
 
 
 @dataclass(frozen=True)
-class Request:
-    """The options of one rendering; None leaves the choice to the scene file."""
+class Manner:
+    """How the command behaves while it renders."""
 
-    spp: int | None
-    seed: int
-    size: tuple[int, int] | None
-    crop: tuple[int, int, int, int] | None
-    aovs: tuple[str, ...]
-    max_depth: int | None
-    camera: str | None
-    backend: str
-    kernel: str
-    quiet: bool
+    quiet: bool = False
     trace: Path | None = None
     metrics: Path | None = None
-    cluster: str | None = None
+    late: float = 0.0  # seconds since the command began
+    stats: bool = False  # whether passes are recorded
+    label: str = "rendering"
+    keep_partial: bool = True  # save also what Ctrl-C cut short
+    identity: str = ""  # of the picture, stored in it
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Where notes go."""
+        return _ignore if self.quiet else _tell
 
 
-def render_to(scene: Scene, output: Path, request: Request) -> tuple[dict[str, Any], bool]:
+@dataclass
+class Stats:
+    """What the passes of a picture did."""
+
+    passes: list[Pass] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        """Sums, and a row for each pass."""
+        return {
+            "paths": sum(p.paths for p in self.passes),
+            "segments": sum(p.segments for p in self.passes),
+            "seconds": round(sum(p.seconds for p in self.passes), 4),
+            "passes": [asdict(p) for p in self.passes],
+        }
+
+
+def render_to(
+    scene: Scene, output: Path, options: Options, manner: Manner
+) -> tuple[dict[str, Any], bool]:
     """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
-    say: Callable[[str], None] = _ignore if request.quiet else _tell
-    wanted = request.backend
-    if request.cluster is not None:
-        if wanted not in ("auto", "drjit"):
-            raise InputError("--cluster", "needs --backend drjit", got=wanted)
-        wanted = "drjit"
-    variant, backend = _choose(wanted, say)
+    began, stats = time.monotonic() - manner.late, Stats()
+    variant, backend = prepare(options, manner.say)
     start = time.perf_counter()
-    with scheduled(request.trace, request.metrics) as scheduler:
-        building = Task("build scene", lambda: _build(scene, request, variant, say))
+    with scheduled(manner.trace, manner.metrics) as scheduler:
+        building = Task("build scene", lambda: build_scene(scene, options, variant, manner.say))
         (job,) = scheduler.submit(building)
         built = job.result()
-        if backend == "auto":  # no LLVM: plain Python only where Mitsuba cannot help
-            backend = "naive" if built.twins else "mitsuba"
-            say(f"note: rendering with {backend}")
+        backend = settle(backend, built, manner.say)
         middle = time.perf_counter()
-        with Progress("rendering", shown=not request.quiet) as progress:
-            step = stepwise(progress)  # a step of the task is a pass
+        with Progress(manner.label, shown=not manner.quiet) as progress:
+            passes = stats.passes.append if manner.stats else None
+            watching = Watching(stepwise(progress), passes, began)  # a step is a pass
             rendering = Task(
                 "render",
-                lambda: _render(backend, scene, built, request, step),
+                lambda: render_built(backend, scene, built, options, watching, output),
                 priority=Priority.REFINE,
                 shape=built.size,
             )
             (job,) = scheduler.submit(rendering)
             picture = job.result()
     end = time.perf_counter()
-    picture.save(output)
-    image = picture.parts["rgb"]
+    if manner.identity:
+        picture = replace(picture, metadata={**picture.metadata, "identity": manner.identity})
+    if manner.keep_partial or not picture.interrupted:
+        picture.save(output)
+    if not picture.interrupted:
+        remove_checkpoint(output)
     figures = {
         "output": str(output),
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "spp": picture.spp,
-        "spp_wanted": built.spp,
-        "seed": request.seed,
-        "max_depth": built.max_depth,
         "backend": backend,
-        "cluster": request.cluster,
         "variant": variant,
         "build_s": round(middle - start, 4),
         "render_s": round(end - middle, 4),
+        **_figures(picture, built, options),
+    }
+    if manner.stats:
+        figures["stats"] = stats.figures()
+    return figures, picture.interrupted
+
+
+def _figures(picture: Any, built: BuiltScene, options: Options) -> dict[str, Any]:
+    """What is said about a picture."""
+    image = picture.parts["rgb"]
+    return {
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "spp": picture.spp,
+        "spp_wanted": None if options.seconds or options.noise else built.spp,
+        "samples": picture.samples,
+        "noise": picture.noise,
+        "denoised": options.denoise,
+        "seed": options.seed,
+        "max_depth": built.max_depth,
+        "cluster": options.cluster,
         "mean": [float(value) for value in image[..., :3].mean((0, 1))],
         "parts": list(picture.parts),
         "shapes": list(built.shapes),
         "notes": list(built.notes),
     }
-    return figures, picture.interrupted
 
 
-def _options(request: Request) -> dict[str, Any]:
-    """What `build` gets of a request."""
-    return {
-        "size": request.size,
-        "crop": request.crop,
-        "camera": request.camera,
-        "max_depth": request.max_depth,
-        "spp": request.spp,
-    }
+@dataclass(frozen=True)
+class Command:
+    """Everything that the command line asked for."""
 
+    scene: Path
+    loading: dict[str, Any]  # options of `load_scene`, and `edits`
+    output: Path
+    options: Options
+    manner: Manner
+    stats: Path | None
+    wish: Any  # of frames
 
-def _build(scene: Scene, request: Request, variant: str, say: Callable[[str], None]) -> BuiltScene:
-    built = build(scene, variant=variant, **_options(request))
-    for note in built.notes:
-        say(f"note: {note}")
-    return built
+    def load(self) -> Scene:
+        """Read the scene."""
+        loading = dict(self.loading)
+        edits = loading.pop("edits")
+        return replace(load_scene(self.scene, **loading), edits=edits)
+
+    def render(self, scene: Scene) -> tuple[dict[str, Any], bool]:
+        """The picture or the frames; figures, and whether Ctrl-C came."""
+        if self.wish:
+            from etendue.commands._render_frames import render_frames
+
+            result = render_frames(scene, self.output, self.options, self.manner, self.wish)
+        else:
+            result = render_to(scene, self.output, self.options, self.manner)
+        if self.stats is not None:
+            with atomic_path(self.stats) as temporary:
+                temporary.write_text(as_json(result[0]) + "\n", encoding="utf-8")
+        return result
+
+    def run(self) -> tuple[dict[str, Any], bool]:
+        """Load and render."""
+        return self.render(self.load())
 
 
 def _tell(text: str) -> None:
@@ -112,62 +163,3 @@ def _tell(text: str) -> None:
 
 def _ignore(text: str) -> None:
     """Say nothing."""
-
-
-def _choose(backend: str, say: Callable[[str], None]) -> tuple[str, str]:
-    """(Mitsuba variant, back end); without a usable LLVM the scalar variant, and it is said."""
-    from etendue.device.caps import FALLBACK_VARIANT, best_variant
-    from etendue.device.drjit import DEFAULT_VARIANT
-
-    if backend == "drjit":
-        return DEFAULT_VARIANT, backend  # an unusable LLVM is then an error that says so
-    if backend == "naive":
-        return FALLBACK_VARIANT, backend
-    if backend == "slang":  # Mitsuba only reads the scene: any variant will do
-        return best_variant()[0], backend
-    variant, reason = best_variant()
-    if variant == FALLBACK_VARIANT:
-        say(f"note: {reason}")
-        return variant, backend
-    return variant, "drjit" if backend == "auto" else backend
-
-
-def _render(
-    backend: str,
-    scene: Scene,
-    built: BuiltScene,
-    request: Request,
-    progress: Callable[[int, int], None],
-) -> Any:
-    options: dict[str, Any] = {
-        "spp": built.spp,
-        "seed": request.seed,
-        "max_depth": built.max_depth,
-        "aovs": request.aovs,
-    }
-    if request.cluster is not None:
-        from etendue.commands._render_cluster import render_tiles
-        from etendue.schedule.remote import Cluster
-
-        options["hide_emitters"] = built.hide_emitters
-        with Cluster(request.cluster) as cluster:
-            return render_tiles(cluster, scene, built, _options(request), options, progress)
-    options["progress"] = progress
-    if backend == "naive":
-        from etendue.render.path.naive import render
-
-        return render(built.mi_scene, built.twins, **options)
-    options["hide_emitters"] = built.hide_emitters
-    if backend == "slang":
-        from etendue.render.path.slang import render
-
-        return render(built.mi_scene, built.baked, kernel=request.kernel, **options)
-    if backend == "mitsuba":
-        if built.twins:
-            raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")
-        from etendue.render.mitsuba_path import render
-    else:
-        from etendue.render.path.drjit import render
-
-        options["kernel"] = request.kernel
-    return render(built.mi_scene, **options)

@@ -71,6 +71,22 @@ def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.nd
     return parts
 
 
+def read_metadata(path: str | Path, prefix: str = "etendue:") -> dict[str, Any]:
+    """What is stored beside the pixels of a file under names with `prefix`, without it.
+
+    Empty where there is nothing or the file cannot be read.
+    """
+    import OpenImageIO
+
+    source = OpenImageIO.ImageInput.open(str(path))
+    if source is None:
+        OpenImageIO.geterror()  # forgets it
+        return {}
+    found = {a.name: a.value for a in source.spec().extra_attribs if a.name.startswith(prefix)}
+    source.close()
+    return {name.removeprefix(prefix): value for name, value in found.items()}
+
+
 def _read_part(path: Path, source: Any, index: int) -> np.ndarray:
     spec = source.spec()
     if min(spec.width, spec.height, spec.nchannels) < 1:

@@ -55,13 +55,14 @@ def render_aovs(
     size = sum(CHANNELS.get(name, 1) for name in names)
     sums = np.zeros((window.width * window.height, size))
     numbers = _number(scene)
+    guides = table.guides() if "albedo" in names else []
     for block in passes(window, spp, pass_samples):
         x, y, rng = start_paths(window, block, seed)
         ray, _ = primary_rays(camera, window, x, y, rng)
         si = scene.ray_intersect(ray, mi.RayFlags.All, True, True)
         planes: list[Any] = []
         for name in names:
-            planes += _plane(name, si, table, camera, window, numbers)
+            planes += _plane(name, si, table, guides, camera, window, numbers)
         dr.eval(planes)
         where = slice(block.first, block.first + block.pixels)
         for channel, (name, plane) in enumerate(zip(_spread(names), planes, strict=True)):
@@ -95,7 +96,13 @@ def _accumulate(sums: np.ndarray, name: str, plane: Any, block: Block) -> None:
 
 
 def _plane(
-    name: str, si: Any, table: InlineTable, camera: Any, window: Window, numbers: _Numbers
+    name: str,
+    si: Any,
+    table: InlineTable,
+    guides: list[Any],
+    camera: Any,
+    window: Window,
+    numbers: _Numbers,
 ) -> list[Any]:
     """The channels of one AOV, a Float per path."""
     hit = si.is_valid()
@@ -108,12 +115,12 @@ def _plane(
     if name == "uv":
         return list(dr.select(hit, si.uv, 0.0))
     if name == "albedo":
-        return list(dr.select(hit, _albedo(si, table, camera, window), 0.0))
+        return list(dr.select(hit, _albedo(si, table, guides, camera, window), 0.0))
     return [numbers.of(name, si)]
 
 
-def _albedo(si: Any, table: InlineTable, camera: Any, window: Window) -> Any:
-    """Reflectance of the material: exact for diffuse ones, an estimate for the rest."""
+def _albedo(si: Any, table: InlineTable, guides: list[Any], camera: Any, window: Window) -> Any:
+    """Directional albedo of the material: exact for diffuse ones, an estimate for the rest."""
     hit, bsdf = si.is_valid(), si.bsdf()
     number = table.lookup(bsdf, hit) if table else mi.UInt(NONE)
     with table.detached():
@@ -121,7 +128,8 @@ def _albedo(si: Any, table: InlineTable, camera: Any, window: Window) -> Any:
     if table:
         wi = mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z))
         side = footprint(si, pixel_cone(camera, window)).side
-        albedo = table.albedo(number, ShadingPoint(mi.Point2f(si.uv), wi, side), albedo)
+        point = ShadingPoint(mi.Point2f(si.uv), wi, side)
+        albedo = table.albedo(number, point, albedo, guides)
     return albedo
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import InputError
 from etendue.device.drjit import DEFAULT_VARIANT, activate
-from etendue.render.build_film import frame_scene, set_film
+from etendue.render.build_edits import (
+    apply_edits,
+    camera_pose,
+    lacks_target,
+    with_scaled_emission,
+    without_camera,
+)
+from etendue.render.build_film import frame_scene, move_cameras, set_film
 from etendue.render.build_gltf import gltf_state
 from etendue.render.build_materials import Replacements
 from etendue.render.build_state import ParsedState, baked_files, load_errors, resources
@@ -55,6 +62,11 @@ def build(
     `spp` win over the file, which wins over the defaults. The film's filter becomes a box.
     """
     _check_size(size)
+    if lacks_target(scene):
+        plain = replace(scene, edits=without_camera(scene.edits), following=None)
+        still = build(plain, size=size, materials=materials, camera=camera, variant=variant)
+        target = ",".join(map(repr, camera_pose(still.mi_scene)[1]))
+        scene = replace(scene, edits={**scene.edits, "camera.target": target})
     mi = activate(variant)
     from etendue.bsdf.plugin import register
 
@@ -63,15 +75,17 @@ def build(
     folders = scene.xml.folders if scene.xml is not None else (scene.source.parent,)
     with resources(mi, folders), load_errors(scene.source):
         if scene.kind == "gltf":
-            state = gltf_state(mi, scene, replacements)
+            state = gltf_state(mi, with_scaled_emission(scene), replacements)
         else:
             state = xml_state(mi, scene, replacements)
         replacements.require_all_used(scene.source)
+        apply_edits(mi, state, scene.edits)
         baked = {**baked_files(state), **replacements.baked}
         if not state.of_type("Emitter"):
             _add_studio(mi, state)
         frame_scene(mi, state, scene, camera, size)
-        final_size = set_film(mi, state, scene.source, size, crop)
+        final_size = set_film(mi, state, scene, size, crop)
+        move_cameras(mi, state, scene)
         depth = max_depth if max_depth is not None else state.integrator_depth()
         depth = DEFAULT_MAX_DEPTH if depth is None else depth
         hidden = state.hides_emitters()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from etendue.core.errors import InputError
+from etendue.render.build_edits import film_edits, move_camera
 from etendue.render.build_state import ParsedState
 from etendue.scene.camera import DEFAULT_SIZE, Camera, framing
 from etendue.scene.scene import Scene
@@ -76,10 +76,20 @@ def add_camera(mi: Any, state: ParsedState, camera: Camera) -> None:
     )
 
 
+def move_cameras(mi: Any, state: ParsedState, scene: Scene) -> None:
+    """Apply `camera.*` edits; a second sensor is the camera of the following frame, if any."""
+    sensor = state.children(state.root, "Sensor")[0][1]
+    if scene.following is not None:
+        after = state.copy(sensor, "following-frame")
+        move_camera(mi, state, after, {**scene.edits, **scene.following})
+        state.props(state.root)["zz_following"] = state.reference(after)
+    move_camera(mi, state, sensor, scene.edits)
+
+
 def set_film(
     mi: Any,
     state: ParsedState,
-    source: Path,
+    scene: Scene,
     size: tuple[int, int] | None,
     crop: tuple[int, int, int, int] | None,
 ) -> tuple[int, int]:
@@ -96,11 +106,13 @@ def set_film(
         int(props["width"]) if "width" in props else _MITSUBA_SIZE[0],
         int(props["height"]) if "height" in props else _MITSUBA_SIZE[1],
     )
+    sizes = film_edits(scene.edits)
+    full = sizes.get("width", full[0]), sizes.get("height", full[1])
     props["width"], props["height"] = full
     for key, _ in filters:
         del props[key]
     props["rfilter"] = state.reference(box)
-    if size is not None or crop is not None:
+    if size is not None or sizes or crop is not None:
         for key in _CROP:
             if key in props:
                 del props[key]

@@ -86,6 +86,16 @@ class ParsedState:
         self.state.nodes.append(node)
         return len(self.state.nodes) - 1
 
+    def copy(self, index: int, name: str) -> int:
+        """Another node like `index` with the same children, that nothing refers to yet."""
+        props, values = self.props(index), {}
+        for key in list(props.keys()):
+            queried = props.was_queried(key)
+            values[key] = props[key]
+            props.mark_queried(key, queried)
+        kind = str(self.state.nodes[index].type).rpartition(".")[2]
+        return self.append(kind, props.plugin_name(), name, values)
+
     def reference(self, index: int) -> Any:
         """Property value that refers to node `index`."""
         return self.mi.Properties.ResolvedReference(index)

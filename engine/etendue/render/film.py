@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from etendue import __version__
 from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
+from etendue.render.noise import noise
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,22 @@ class Film:
     aovs: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (H, W) or (H, W, C)
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
     invalid: int = 0  # samples that were NaN or infinite, counted as black
+    clean: np.ndarray | None = None  # (H, W, 3) float32, `rgb` without noise
 
     @property
     def spp(self) -> int:
         """Samples that every pixel has at least."""
         return int(self.counts.min())
+
+    @property
+    def samples(self) -> int:
+        """Samples of all pixels together, those included that only decided about others."""
+        return int(self.metadata.get("samples", self.counts.sum()))
+
+    @property
+    def noise(self) -> float:
+        """Standard error of what a display shows, see `render.noise`."""
+        return noise(self.rgb, self.variance())
 
     @property
     def complete(self) -> bool:
@@ -43,8 +55,15 @@ class Film:
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
-        """All images by name, colour first."""
-        return {"rgb": self.rgb, **self.aovs}
+        """All images by name, colour first: without noise if it was removed, then also with."""
+        if self.clean is None:
+            return {"rgb": self.rgb, **self.aovs}
+        return {"rgb": self.clean, **self.aovs, "noisy": self.rgb}
+
+    def cleaned(self, clean: np.ndarray, aovs: tuple[str, ...]) -> Film:
+        """The same film shown as `clean`, with no auxiliary images but `aovs`."""
+        kept = {name: image for name, image in self.aovs.items() if name in aovs}
+        return replace(self, clean=clean, aovs=kept)
 
     def variance(self) -> np.ndarray:
         """Variance of each pixel's mean (H, W, 3), s^2 / n with s^2 unbiased; inf below n = 2."""
@@ -59,7 +78,7 @@ class Film:
         if suffix == ".exr":
             write_exr(path, self.parts, self.describe())
         elif suffix == ".png":
-            write_png(path, self.rgb)
+            write_png(path, self.parts["rgb"])
         else:
             raise InputError(path, "unknown image format", got=suffix, expected=".exr or .png")
 
@@ -70,6 +89,7 @@ class Film:
             "etendue:spp": self.spp,
             "etendue:seed": self.seed,
             "etendue:complete": int(self.complete),
+            "etendue:denoised": int(self.clean is not None),
             **{f"etendue:{key}": value for key, value in self.metadata.items()},
         }
 

@@ -7,7 +7,7 @@ a vectorised variant.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,25 @@ PASS_SAMPLES = 1 << 22  # samples between two looks at the clock
 class Picture:
     """The mean of the samples taken so far; the part `rgb` is the picture."""
 
-    parts: Mapping[str, np.ndarray]
+    parts: dict[str, np.ndarray]
     spp: int
     interrupted: bool = False
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        """Samples of all pixels together."""
+        return self.spp * self.parts["rgb"].shape[0] * self.parts["rgb"].shape[1]
+
+    @property
+    def noise(self) -> float | None:
+        """Unknown: Mitsuba keeps no squares."""
+        return None
+
+    def cleaned(self, clean: np.ndarray, aovs: tuple[str, ...]) -> Picture:
+        """The picture shown as `clean`, with no auxiliary images but `aovs`; see `Film`."""
+        kept = {name: image for name, image in self.parts.items() if name in aovs}
+        return replace(self, parts={"rgb": clean, **kept, "noisy": self.parts["rgb"]})
 
     def save(self, path: str | Path) -> None:
         """Write all parts as EXR, or the picture alone as PNG."""

@@ -54,13 +54,18 @@ class Tile:
 
 def order(scene: Scene, **options: Any) -> Order:
     """An order for `render_tile`; packs the scene's files."""
+    bundle = packed(scene)
+    content = pickle.dumps((scene, sorted(options.items()), bundle.digest))
+    return Order(scene, bundle, options, hashlib.sha256(content).hexdigest())
+
+
+def packed(scene: Scene) -> Bundle:
+    """The files that a description names and does not hold."""
     xml = scene.xml
     folders = xml.folders if xml is not None else ()
     text = xml.text.encode() if xml is not None else b""
     text += b" ".join(f'value="{v}"'.encode() for v in (xml.parameters.values() if xml else ()))
-    bundle = pack([_file(path)[0] for path in scene.assignments.values()], folders, text)
-    content = pickle.dumps((scene, sorted(options.items()), bundle.digest))
-    return Order(scene, bundle, options, hashlib.sha256(content).hexdigest())
+    return pack([_file(path)[0] for path in scene.assignments.values()], folders, text)
 
 
 def _file(path: Path) -> tuple[Path, str]:

@@ -69,6 +69,8 @@ class Scene:
     cameras: tuple[Camera, ...] = ()
     lights: tuple[Light, ...] = ()
     assignments: Mapping[str, Path] = field(default_factory=dict)  # shape pattern -> material
+    edits: Mapping[str, str] = field(default_factory=dict)  # OBJECT.NAME -> value
+    following: Mapping[str, str] | None = None  # edits of the camera in the next frame
     notes: tuple[str, ...] = ()
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from etendue.core.errors import InputError
 from etendue.render.path import drjit_kernels
+from etendue.render.path.branches import rivals
 from etendue.render.path.camera_rays import Block
-from etendue.render.path.dispatch import NONE, InlineTable
+from etendue.render.path.dispatch import InlineTable
 from etendue.render.path.drjit import PROBE_SAMPLES, probes, render
 
 
@@ -44,7 +45,7 @@ def test_materials_alike_are_taken_together(balls: Any) -> None:
     (together,) = rivals(table.materials)
     assert len(table.materials) == 3 and len(together) == 2
     made = table.prepare("divergent")
-    assert [branch.numbers for branch in made.branches][0] == tuple(together)
+    assert made.branches[0].numbers == tuple(together)
     assert sorted(len(branch.numbers) for branch in made.branches) == [1, 2]
     places = np.array(made.places)
     assert [places[k] for k in together] == [0, 1]

@@ -75,7 +75,5 @@ def rivals(materials: Sequence[Any]) -> list[list[int]]:
         if type(inline) is NeuralBSDF:
             found.setdefault(signature(inline), []).append(k)
     return [
-        numbers
-        for numbers in found.values()
-        if len({materials[k].decoder for k in numbers}) > 1
+        numbers for numbers in found.values() if len({materials[k].decoder for k in numbers}) > 1
     ]

@@ -40,22 +40,45 @@ class Block:
     sample: int
     samples: int
     group: int  # samples per sum
+    chosen: np.ndarray | None = None  # numbers of the pixels, when they are no run
+
+    @property
+    def paths(self) -> int:
+        """How many there are."""
+        return self.pixels * self.samples
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The pixels, counted through the window by rows."""
+        if self.chosen is not None:
+            return self.chosen
+        return np.arange(self.first, self.first + self.pixels, dtype=np.uint32)
+
+
+def sweep(done: int, spp: int, most_groups: int, fitting: int) -> int:
+    """Samples of the next sweep over the picture after `done` of `spp`, 0 when there is none.
+
+    Whole groups, at most `most_groups // GROUP` or one of them, then the powers of two in what is
+    left, the largest first; never more than `fitting`.
+    """
+    left = min(spp - done, fitting)
+    if done % GROUP == 0 and left >= GROUP:
+        return GROUP * min(left // GROUP, max(1, most_groups // GROUP))
+    odd = done % GROUP
+    room = max(1, (odd & -odd) - 1) if odd else GROUP - 1
+    left = min(left, room)
+    return 1 << (left.bit_length() - 1) if left > 0 else 0
 
 
 def passes(window: Window, spp: int, limit: int) -> Iterator[Block]:
     """Cut pixels x samples into blocks of at most `limit` paths; samples advance slowest."""
-    pixels = window.width * window.height
-    for start, end in ((0, spp - spp % GROUP), (spp - spp % GROUP, spp)):
-        group = min(GROUP, end - start)
-        if group == 0:
-            continue
-        count = min(end - start, max(group, limit // pixels // group * group))
+    pixels, sample = window.width * window.height, 0
+    while sample < spp:
+        count = sweep(sample, spp, limit // pixels, spp)
         tile = min(pixels, max(1, limit // count))
-        for sample in range(start, end, count):
-            for first in range(0, pixels, tile):
-                yield Block(
-                    first, min(tile, pixels - first), sample, min(count, end - sample), group
-                )
+        for first in range(0, pixels, tile):
+            yield Block(first, min(tile, pixels - first), sample, count, min(GROUP, count))
+        sample += count
 
 
 @contextmanager
@@ -97,7 +120,7 @@ def start_paths(window: Window, block: Block, seed: int) -> tuple[Any, Any, Any]
     samples = dr.opaque(mi.UInt, block.samples)
     width = dr.opaque(mi.UInt, window.width)
     quotient = lane // samples
-    pixel = quotient + dr.opaque(mi.UInt, block.first)
+    pixel = dr.gather(mi.UInt, mi.UInt(block.numbers.astype(np.uint32)), quotient)
     row = pixel // width
     x = pixel - row * width + dr.opaque(mi.UInt, window.x)
     y = row + dr.opaque(mi.UInt, window.y)

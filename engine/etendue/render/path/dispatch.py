@@ -17,6 +17,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
+from etendue.bsdf.guide import albedo_ratio, corrected
 from etendue.render.groups import shown_shapes
 from etendue.render.path.branches import MEMBER_BITS, Plan, plan, rivals
 
@@ -188,16 +189,25 @@ class InlineTable:
         """Whether the kernels differ: some materials have one architecture but not one decoder."""
         return bool(rivals(self.materials))
 
-    def albedo(self, number: Any, p: ShadingPoint, before: Any) -> Any:
-        """`InlineBSDF.albedo` of each lane's material, `before` where it has none."""
+    def guides(self) -> list[Any]:
+        """For each material the buffer that corrects its `albedo`, None where that is right."""
+        return [
+            mi.Float(albedo_ratio(inline).ravel())
+            if getattr(inline, "rough_albedo", False)
+            else None
+            for inline in self.materials
+        ]
+
+    def albedo(self, number: Any, p: ShadingPoint, before: Any, guides: list[Any]) -> Any:
+        """Reflectance of each lane's material, `before` where it has none; see `guides`."""
         result = before
-        for index, inline in enumerate(self.materials):
-            result = dr.if_stmt(
-                (result, p),
-                number == index,
-                lambda result, p, inline=inline: mi.Color3f(inline.albedo(p, mi.Bool(True))),
-                lambda result, p: result,
-            )
+        for index, (inline, table) in enumerate(zip(self.materials, guides, strict=True)):
+
+            def run(result: Any, p: Any, inline: Any = inline, table: Any = table) -> Any:
+                found = mi.Color3f(inline.albedo(p, mi.Bool(True)))
+                return found if table is None else corrected(found, table, p.wi.z)
+
+            result = dr.if_stmt((result, p), number == index, run, lambda result, p: result)
         return result
 
 

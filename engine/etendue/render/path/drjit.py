@@ -1,13 +1,14 @@
 """The fast path tracer: a wavefront of pixels and samples in one Dr.Jit kernel; oracle: `naive`.
 
 Every path has its own random stream, keyed by seed, pixel and sample number, and sums are added
-in a fixed order: the same seed gives the same bits, whatever the crop and the size of a pass.
+in a fixed order: the same seed gives the same bits, whatever the crop, the size of a pass, and
+how often the work was interrupted and resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,13 +18,14 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.render.aov import check_aovs, render_aovs
-from etendue.render.film import Accumulator, Film
+from etendue.render.checkpoint import Store
+from etendue.render.film import Film
+from etendue.render.path.adaptive import Adaptive
 from etendue.render.path.camera_rays import (
     GROUP,
     Block,
     Window,
     full_film,
-    passes,
     pixel_cone,
     primary_rays,
     start_paths,
@@ -33,10 +35,13 @@ from etendue.render.path.drjit_kernels import Job, choose
 from etendue.render.path.footprint import Cone
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES, PathOptions, trace_paths
+from etendue.render.path.uniform import Uniform
+from etendue.render.path.work import Progress, Watch, Work
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
 PROBE_SAMPLES = 1 << 15  # paths of one probe
-Progress = Callable[[int, int], None]
+TIMED_AOV_SAMPLES = 32
+TIMED_SAMPLES = 64  # per pixel; what a kernel is chosen for where their number is open
 
 
 def render(
@@ -53,6 +58,10 @@ def render(
     hide_emitters: bool = False,
     crop: tuple[int, int, int, int] | None = None,
     pass_samples: int = PASS_SAMPLES,
+    seconds: float | None = None,
+    noise: float | None = None,
+    store: Store | None = None,
+    watch: Watch | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
     kernel: str = "auto",
@@ -60,9 +69,12 @@ def render(
     """Path-trace `scene` (built for the active Mitsuba variant).
 
     `max_depth` counts path vertices as Mitsuba does (-1 = unlimited, 1 = emitters only). `crop` is
-    (x, y, width, height) in the sensor's picture. `progress` gets samples done and samples in
-    total. Ctrl-C or `cancel()` ends after the current pass; the film then is not `complete`.
+    (x, y, width, height) in the sensor's picture. `spp` samples are taken, or as many as `seconds`
+    allow, or, with `noise`, as many as each tile needs to come down to it (see `render.noise`).
     `kernel` says how neural materials are run (`drjit_kernels`), which changes the time only.
+    `store` keeps the state of the work on disk. `progress` gets work done and work in total,
+    `watch` every pass. Ctrl-C or `cancel()` ends after the current pass; the film then is not
+    `complete`.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
@@ -70,41 +82,35 @@ def render(
     options = PathOptions(max_depth, rr_depth, strategy, hide_emitters)
     camera = scene.sensors()[sensor]
     with full_film(camera, crop) as window, Interrupt(cancel) as stop:
-        total = window.width * window.height * spp
-        sums = Accumulator(window.height, window.width)
-        guides = render_aovs(scene, table, camera, window, aovs, spp, seed, pass_samples)
-        cone = pixel_cone(camera, window)
-        blocks = list(passes(window, spp, pass_samples))
-
-        def trace(block: Block) -> tuple[np.ndarray, int]:
-            return _render_block(scene, table, options, camera, window, cone, block, seed)
-
-        small = probes(blocks[0])
-        job = Job(
-            total,
-            len(blocks),
-            [partial(trace, block) for block in small],
-            sum(block.pixels * block.samples for block in small),
+        tracer = Tracer(scene, table, options, camera, window, pixel_cone(camera, window), seed)
+        plan = Uniform(window, spp) if noise is None else Adaptive(window, spp, noise)
+        work = Work(tracer, plan, pass_samples, seconds, store, watch, progress)
+        choice = choose(table, kernel, job_of(tracer, spp if work.counted else TIMED_SAMPLES))
+        before = work.restore()
+        shown = aov_samples(spp, timed=not work.counted)
+        guides = before or render_aovs(
+            scene, table, camera, window, aovs, shown, seed, pass_samples
         )
-        choice = choose(table, kernel, job)
-        done = 0
-        if progress is not None:
-            progress(0, total)
-        for block in blocks:
-            if stop():
-                break
-            groups, invalid = trace(block)
-            sums.add(block.first, groups, block.samples, invalid)
-            done += block.pixels * block.samples
-            if progress is not None:
-                progress(done, total)
-    facts = {
-        "max_depth": max_depth,
-        "strategy": strategy,
-        "kernel": choice.kernel,
-        "kernel_reason": choice.reason,
-    }
-    return sums.film(spp, seed, guides, facts)
+        finished = work.run(stop, guides)
+    facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
+    facts |= {"kernel": choice.kernel, "kernel_reason": choice.reason}
+    if noise is not None:
+        facts["noise_asked"] = noise
+    return plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+
+
+def job_of(tracer: Tracer, spp: int) -> Job:
+    """What kernels are compared for: a picture of `spp` samples, tried at three places."""
+    pixels = tracer.window.width * tracer.window.height
+    samples = min(spp, GROUP)
+    small = probes(Block(0, pixels, 0, samples, samples))
+    total = pixels * spp
+    return Job(
+        total,
+        -(-total // PASS_SAMPLES),
+        [partial(tracer, block) for block in small],
+        sum(block.paths for block in small),
+    )
 
 
 def probes(block: Block) -> list[Block]:
@@ -114,28 +120,38 @@ def probes(block: Block) -> list[Block]:
     return [replace(block, first=block.first + place, pixels=pixels) for place in places]
 
 
-def _render_block(
-    scene: Any,
-    table: InlineTable,
-    options: PathOptions,
-    camera: Any,
-    window: Window,
-    cone: Cone,
-    block: Block,
-    seed: int,
-) -> tuple[np.ndarray, int]:
-    """Sums over groups of samples (pixels, groups, 6), and how many samples were not finite."""
-    x, y, rng = start_paths(window, block, seed)
-    ray, weight = primary_rays(camera, window, x, y, rng)
-    radiance = weight * trace_paths(scene, table, options, ray, rng, cone)
-    bad = ~dr.isfinite(radiance.x + radiance.y + radiance.z)
-    radiance = dr.select(bad, 0.0, radiance)
-    bad = dr.select(bad, mi.UInt(1), mi.UInt(0))
-    channels = [*radiance, *(radiance * radiance)]
-    dr.eval(channels, bad)
-    sums = [dr.block_sum(channel, block.group).numpy() for channel in channels]
-    shape = (block.pixels, block.samples // block.group)
-    return np.stack([s.reshape(shape) for s in sums], -1), int(dr.sum(bad)[0])
+def aov_samples(spp: int, *, timed: bool) -> int:
+    """Samples of auxiliary images: those of the picture, or a few where their number is open."""
+    return min(spp, TIMED_AOV_SAMPLES) if timed else spp
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """What all passes of a picture share."""
+
+    scene: Any
+    table: InlineTable
+    options: PathOptions
+    camera: Any
+    window: Window
+    cone: Cone
+    seed: int
+
+    def __call__(self, block: Block) -> tuple[np.ndarray, int, int]:
+        """Sums over groups of samples (pixels, groups, 6), samples not finite, path segments."""
+        x, y, rng = start_paths(self.window, block, self.seed)
+        ray, weight = primary_rays(self.camera, self.window, x, y, rng)
+        radiance, segments = trace_paths(self.scene, self.table, self.options, ray, rng, self.cone)
+        radiance = weight * radiance
+        bad = ~dr.isfinite(radiance.x + radiance.y + radiance.z)
+        radiance = dr.select(bad, 0.0, radiance)
+        bad = dr.select(bad, mi.UInt(1), mi.UInt(0))
+        channels = [*radiance, *(radiance * radiance)]
+        dr.eval(channels, bad, segments)
+        sums = [dr.block_sum(channel, block.group).numpy() for channel in channels]
+        shape = (block.pixels, block.samples // block.group)
+        groups = np.stack([s.reshape(shape) for s in sums], -1)
+        return groups, int(dr.sum(bad)[0]), int(segments.numpy().sum(dtype=np.int64))
 
 
 def check_options(

@@ -47,8 +47,8 @@ class PathState:
 
 def trace_paths(
     scene: Any, table: InlineTable, options: PathOptions, ray: Any, rng: Any, cone: Cone
-) -> Any:
-    """Radiance (Color3f) along each ray.
+) -> tuple[Any, Any]:
+    """Radiance (Color3f) along each ray, and how many segments (UInt) its path had.
 
     Next-event estimation and BSDF sampling are combined by the power heuristic (Veach 1995).
     """
@@ -70,14 +70,14 @@ def trace_paths(
     )
     limit = options.max_depth if options.max_depth >= 0 else 0xFFFFFFFF
     if limit == 0:
-        return dr.zeros(mi.Color3f, dr.width(ray))
+        return dr.zeros(mi.Color3f, dr.width(ray)), dr.zeros(mi.UInt, dr.width(ray))
 
     def body(s: PathState) -> tuple[PathState]:
         return (_bounce(scene, table, options, limit, s),)
 
     with table.detached():
         (state,) = dr.while_loop((state,), lambda s: s.active, body, label="path")
-    return state.radiance
+    return state.radiance, state.depth
 
 
 def _bounce(

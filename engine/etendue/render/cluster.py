@@ -1,4 +1,4 @@
-"""`etendue render --cluster`: tiles of a picture on the workers of a Ray cluster."""
+"""Tiles of a picture on the workers of a Ray cluster."""
 
 from __future__ import annotations
 
