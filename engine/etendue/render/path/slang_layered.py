@@ -27,8 +27,13 @@ LAYER_FIELDS = (
 TEXTURED, SHEEN, MEDIA = 8, 16, 32  # bits of `core/features.slang`
 
 
-def add_layered(builder: DataBuilder, material: LayeredMaterial, sheen: int) -> int:
-    """Append a material; where its header begins. `sheen` is its sheen table, 0 without one."""
+def add_layered(
+    builder: DataBuilder, material: LayeredMaterial, sheen: int, guide: Array | None = None
+) -> int:
+    """Append a material; where its header begins.
+
+    `sheen` is its sheen table, 0 without one. `guide` corrects its albedo (`bsdf.guide`).
+    """
     if material.transmits:
         raise InputError(material.name, "transmits light in a Slang scene", fix=SLANG_LIMIT)
     fine, (height, width), groups, levels, coarser = _add_texture(builder, material)
@@ -36,13 +41,16 @@ def add_layered(builder: DataBuilder, material: LayeredMaterial, sheen: int) -> 
     tops = {stack.layers[0] for stack in material.stacks}
     kinds = [bits([int(x.kind), int(k in tops)]) for k, x in enumerate(material.layers)]
     lists, places, lobes = _positions(material)
+    corrections = 0
+    if guide is not None:
+        corrections = builder.add(np.pad(guide.astype(np.float32), ((0, 0), (0, 1))))
     return builder.add(
         np.concatenate(
             [
                 bits([fine, width, height, groups]),
                 bits([levels, coarser, len(material.layers), len(material.stacks)]),
                 bits([scalars, *(builder.add(np.concatenate(x)) for x in (kinds, lists, places))]),
-                bits([lobes, sheen, int(scatters(material))]),
+                bits([lobes, sheen, int(scatters(material)), corrections]),
             ]
         )
     )

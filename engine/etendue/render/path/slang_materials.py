@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 
 from etendue.artifact import read_material, split_name
+from etendue.bsdf.guide import albedo_ratio
 from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import check_material
 from etendue.bsdf.plugin import inline_of
@@ -90,12 +92,15 @@ class Materials:
         row["data"], row["flags"] = self.files[file], TWO_SIDED
         return row
 
-    def _layered(self, material: LayeredMaterial) -> Row:
-        row = _blank(LAYERED)
+    def _layered(self, inline: Layered) -> Row:
+        row, material = _blank(LAYERED), inline.material
         if has_sheen(material) and not self.sheen:
             self.sheen = add_sheen(self.builder)
         sheen = self.sheen if has_sheen(material) else 0
-        row["data"], row["flags"] = add_layered(self.builder, material, sheen), TWO_SIDED
+        # the scalar variant cannot measure how far the guess of the albedo is from the truth
+        guide = albedo_ratio(inline) if dr.is_jit_v(mi.Float) else None
+        row["data"] = add_layered(self.builder, material, sheen, guide)
+        row["flags"] = TWO_SIDED
         self.layered.append(material)
         return row
 
@@ -118,7 +123,7 @@ class Materials:
             return row
         inline = inline_of(bsdf)
         if isinstance(inline, Layered):
-            return self._layered(inline.material)
+            return self._layered(inline)
         build = BUILDERS.get(kind)
         if build is None:
             raise _unknown(owner, kind)
