@@ -144,7 +144,7 @@ def main(argv: list[str]) -> int:
     from bench_common import write_section
 
     arguments = parser().parse_args(argv)
-    from etendue.bake.material_set import read_decoder
+    from etendue.bake.decoder import read_donor
     from etendue.bake.settings import BakeSettings
     from etendue.device.drjit import activate
 
@@ -154,7 +154,7 @@ def main(argv: list[str]) -> int:
         arch=arguments.arch, resolution=arguments.resolution, texels=arguments.texels
     )
     made = bake_shared(arguments, settings)
-    decoder = read_decoder(arguments.folder / f"{arguments.name}.eta")
+    decoder = read_donor(arguments.folder / f"{arguments.name}.eta")
     rows: dict[str, Any] = {}
     for path in arguments.held:
         plans = (

@@ -109,7 +109,7 @@ def run(
     if seeds is not None:
         raise InputError("--seeds", "needs --cluster")
     check_output(output, report, resume=resume, restart=restart)
-    sources = tuple(Source.parse(file) for file in material)
+    sources: tuple[Source, ...] = tuple(Source.parse(file) for file in material)
     if len(sources) > 1:
         check_set_options(name, report, latents, weights)
     elif name is not None:
