@@ -109,14 +109,16 @@ def run(
     if seeds is not None:
         raise InputError("--seeds", "needs --cluster")
     check_output(output, report, resume=resume, restart=restart)
-    sources: tuple[Source, ...] = tuple(Source.parse(file) for file in material)
-    if len(sources) > 1:
+    if len(material) > 1:
         check_set_options(name, report, latents, weights)
-    elif name is not None:
+    sources = [Source.parse(file) for file in material]
+    if name is not None:
         if sources[0].material is not None:
             raise InputError("--material", f"excludes naming it as {material[0]}")
-        sources = (replace(sources[0], material=name),)
-    job = Job(sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder)
+        sources[0] = replace(sources[0], material=name)
+    job = Job(
+        tuple(sources), output, minutes, steps, resume, restart, report, trace, metrics, decoder
+    )
     _print(bake_here(job, settings), json)
 
 
