@@ -31,7 +31,7 @@ from etendue.formats.material import plain
 
 EXAMPLES = 512  # latents of the donor that are tried
 TEXELS, PAIRS = 256, 8  # of a new material that they are tried on
-ENCODER_SHARE = 0.9  # of the steps, at least: short bakes leave single latents as outliers
+ENCODER_SHARE = 0.75  # of the steps, at least: short bakes leave single latents as outliers
 PROBE = 800_001  # number of the reference samples for it, which no step uses
 
 
