@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from etendue.artifact import Artifact, read_artifact, read_material, write_artifact
+from etendue.bake.decoder import EXAMPLES, read_donor
 from etendue.bake.fit import is_decoder
 from etendue.bake.material import bake, checkpoint_path
-from etendue.bake.material_set import bake_set, members_of, plan_set, read_decoder, subjects_of
+from etendue.bake.material_set import bake_set, members_of, plan_set, subjects_of
 from etendue.bake.train import BakeStoppedError
 from etendue.bsdf import neural_numpy
 from etendue.bsdf.neural import NeuralBSDF
@@ -121,20 +122,20 @@ def test_materials_fit_as_if_they_were_alone(tmp_path: Path) -> None:
 
 
 def test_a_new_material_takes_the_decoder_of_a_set(baked: Path, tmp_path: Path) -> None:
-    donor = read_decoder(baked)
+    donor = read_donor(baked)
     found = bake(matte(), TINY, tmp_path / "new.eta", decoder=donor)
     for name, value in read_artifact(baked).tensors.items():
         if is_decoder(name):
             np.testing.assert_array_equal(found.tensors[name], value)
-    named = read_decoder(Path(f"{baked}#plain"))
-    assert named.header["name"] == "plain"
+    assert donor.examples.shape == (EXAMPLES // 2 + 1, 8)
+    assert read_donor(Path(f"{baked}#plain")).examples.shape == (1, 8)
     with pytest.raises(InputError, match="no such material; got none, expected one of: painted"):
-        read_decoder(Path(f"{baked}#none"))
+        read_donor(Path(f"{baked}#none"))
 
 
 def test_a_set_on_the_decoder_of_another(baked: Path, tmp_path: Path) -> None:
     others = [matte(), dataclasses.replace(plain(), name="second")]
-    found = bake_set(others, SMALL, tmp_path / "x.eta", decoder=read_decoder(baked))
+    found = bake_set(others, SMALL, tmp_path / "x.eta", decoder=read_donor(baked))
     for name, value in read_artifact(baked).tensors.items():
         if is_decoder(name):
             np.testing.assert_array_equal(found.tensors[name], value)

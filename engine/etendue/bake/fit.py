@@ -36,6 +36,15 @@ class Subject:
     seed: int = 0  # of its directions and texels
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """Networks that are taken over, and where latents on them begin."""
+
+    tensors: Mapping[str, np.ndarray]  # frames, evaluator, sampler
+    starts: Mapping[str, np.ndarray]  # by key (n, 8), one row per instance, cyclic
+    spread: np.ndarray  # (8,) deviation of the latents that the decoder was trained with
+
+
 @dataclass
 class Fit:
     """One network in training."""
@@ -60,10 +69,10 @@ class Training:
 def start(
     settings: BakeSettings,
     subjects: Sequence[Subject],
-    decoder: Mapping[str, np.ndarray] | None = None,
+    decoder: Decoder | None = None,
 ) -> Training:
     """Fresh fits; the tensors of `decoder` take the place of frames, evaluator and sampler and stay
-    as they are.
+    as they are, and latents begin where it says.
     """
     features = _features(subjects)
     fits = [_fresh(settings, subjects, features, k, decoder) for k in range(settings.instances)]
@@ -81,11 +90,11 @@ def _fresh(
     subjects: Sequence[Subject],
     features: dict[str, Tensor],
     instance: int,
-    decoder: Mapping[str, np.ndarray] | None,
+    decoder: Decoder | None,
 ) -> Fit:
     generator = torch.Generator().manual_seed(settings.seed + instance * 1_000_003)
     params = init_params(settings.arch, settings.sampler, generator, settings.reciprocal)
-    for name, value in (decoder or {}).items():
+    for name, value in decoder.tensors.items() if decoder is not None else ():
         params[name] = torch.from_numpy(np.array(value, np.float32))
     for subject in subjects:
         if subject.key in features:
@@ -94,8 +103,22 @@ def _fresh(
         else:
             texels = level_offsets(subject.resolution)[-1]
             own = {"latents": 0.1 * torch.randn(texels, LATENTS, generator=generator)}
+        if decoder is not None:
+            starts = decoder.starts[subject.key]
+            _begin(own, starts[instance % len(starts)], decoder.spread)
         params |= {subject.key + name: value for name, value in own.items()}
     return make_fit(settings, params, features)
+
+
+def _begin(own: Params, latent: np.ndarray, spread: np.ndarray) -> None:
+    """Let an encoder's or direct latents begin around `latent`."""
+    at = torch.from_numpy(latent.astype(np.float32))
+    if "latents" in own:
+        own["latents"][:] = at
+        return
+    last = max(name for name in own if name.startswith("encoder.w"))
+    own[last] *= torch.from_numpy(spread.astype(np.float32))[:, None]
+    own[last.replace(".w", ".b")][:] = at
 
 
 def is_decoder(name: str) -> bool:

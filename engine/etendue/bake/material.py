@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from etendue import __version__
-from etendue.artifact import Artifact, digest, write_artifact
+from etendue.artifact import Artifact, write_artifact
 from etendue.bake import fit, train
 from etendue.bake.bound import tame
 from etendue.bake.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from etendue.bake.decoder import Donor, begin_on, with_decoder
 from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
 from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
-from etendue.formats.material import plain
 from etendue.scene.material import LayeredMaterial
 
 SAVE_EVERY_S = 20.0
@@ -57,7 +57,7 @@ def bake(
     stop: Callable[[], bool] = lambda: False,
     save_every_s: float = SAVE_EVERY_S,
     good_enough: Callable[[Artifact], bool] | None = None,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> Artifact:
     """Fit `material`, write `out`, return the artifact.
 
@@ -68,9 +68,8 @@ def bake(
     `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
     `InputError` for settings, files and checkpoints that do not fit.
     """
-    shared = None
     if decoder is not None:
-        settings, shared = with_decoder(settings, decoder)
+        settings = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
     if material.transmits:
@@ -81,7 +80,7 @@ def bake(
         saved = load_checkpoint(checkpoint_path(out), identity)
         training = fit.from_checkpoint(settings, saved, [subject])
     else:
-        training = fit.start(settings, [subject], shared)
+        training = fit.start(settings, [subject], begin(settings, decoder, [subject]))
     save = fit.save_to(checkpoint_path(out), identity)
     saver = timed_saver(save, settings.steps, save_every_s, stop)
     reached = None
@@ -101,21 +100,11 @@ def bake(
     return artifact
 
 
-def with_decoder(
-    settings: BakeSettings, donor: Artifact
-) -> tuple[BakeSettings, dict[str, np.ndarray]]:
-    """Settings of a bake on the networks of `donor`, and these networks."""
-    decoded = plain(donor.header, donor.tensors, donor.header.get("name", "decoder"))
-    tensors = {n: v for n, v in decoded.items() if fit.is_decoder(n)}
-    arch = donor.header["arch"]
-    changed = dataclasses.replace(
-        settings,
-        arch=arch["evaluator"],
-        sampler=arch["sampler"],
-        reciprocal=bool(arch.get("reciprocal")),
-        decoder=digest({}, tensors),
-    )
-    return changed, tensors
+def begin(
+    settings: BakeSettings, donor: Donor | None, subjects: Sequence[fit.Subject]
+) -> fit.Decoder | None:
+    """`decoder.begin_on` where there is a decoder."""
+    return None if donor is None else begin_on(settings, donor, subjects)
 
 
 def subject_of(
@@ -254,11 +243,10 @@ def plan_steps(
     material: LayeredMaterial,
     settings: BakeSettings,
     minutes: float,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> int:
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
-    shared = None if decoder is None else with_decoder(settings, decoder)[1]
     if material.transmits:
         from etendue.bake.transmission import first_lobe
 
@@ -269,17 +257,18 @@ def plan_steps(
         subject = fit.Subject(reference, settings.resolution, data, seed=settings.seed)
     else:
         subject = subject_of(material, settings)
-    return plan_subjects([subject], settings, minutes, shared)
+    return plan_subjects([subject], settings, minutes, decoder)
 
 
 def plan_subjects(
     subjects: Sequence[fit.Subject],
     settings: BakeSettings,
     minutes: float,
-    shared: dict[str, np.ndarray] | None,
+    decoder: Donor | None,
 ) -> int:
     """`plan_steps` of materials that are trained together."""
     began = time.monotonic()
+    shared = begin(settings, decoder, subjects)
     pool = settings.pool * settings.reuse
     seconds = []
     encoder = any(subject.data is not None for subject in subjects)

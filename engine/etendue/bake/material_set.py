@@ -12,22 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from etendue import __version__
-from etendue.artifact import (
-    SET,
-    Artifact,
-    digest,
-    join_materials,
-    material_names,
-    pick_material,
-    read_artifact,
-    read_material,
-    split_name,
-    write_artifact,
-)
+from etendue.artifact import Artifact, digest, join_materials, pick_material, write_artifact
 from etendue.bake import fit, train
 from etendue.bake.checkpoint import load_checkpoint
+from etendue.bake.decoder import Donor, with_decoder
 from etendue.bake.material import (
     SAVE_EVERY_S,
+    begin,
     checkpoint_path,
     export,
     fit_resolution,
@@ -35,10 +26,8 @@ from etendue.bake.material import (
     plan_subjects,
     subject_of,
     timed_saver,
-    with_decoder,
 )
 from etendue.bake.settings import BakeSettings, check_settings
-from etendue.bsdf.neural import check_material
 from etendue.core.errors import InputError
 from etendue.scene.material import LayeredMaterial
 
@@ -55,22 +44,21 @@ def bake_set(
     stop: Callable[[], bool] = lambda: False,
     save_every_s: float = SAVE_EVERY_S,
     good_enough: Judge | None = None,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> Artifact:
     """Fit all `materials` together, write the set `out`, return it; otherwise as `material.bake`.
 
     `good_enough` is shown one artifact per material.
     """
-    shared = None
     if decoder is not None:
-        settings, shared = with_decoder(settings, decoder)
+        settings = with_decoder(settings, decoder)
     check_set(materials, settings)
     subjects, identity = subjects_of(materials, settings), _identity(materials, settings)
     if resume:
         saved = load_checkpoint(checkpoint_path(out), identity)
         training = fit.from_checkpoint(settings, saved, subjects)
     else:
-        training = fit.start(settings, subjects, shared)
+        training = fit.start(settings, subjects, begin(settings, decoder, subjects))
     save = fit.save_to(checkpoint_path(out), identity)
     saver = timed_saver(save, settings.steps, save_every_s, stop)
 
@@ -126,23 +114,11 @@ def plan_set(
     materials: Sequence[LayeredMaterial],
     settings: BakeSettings,
     minutes: float,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> int:
     """Number of steps that fit into `minutes` here, see `material.plan_steps`."""
-    shared = None if decoder is None else with_decoder(settings, decoder)[1]
     check_set(materials, settings)
-    return plan_subjects(subjects_of(materials, settings), settings, minutes, shared)
-
-
-def read_decoder(path: Path) -> Artifact:
-    """A material with the decoder of a `.eta` file, be it a material or a set."""
-    file, name = split_name(path)
-    artifact = read_artifact(file)
-    if name is None and artifact.header.get("kind") == SET:
-        name = material_names(file, artifact)[0]  # they share it
-    donor = read_material(file, name)
-    check_material(path, donor)
-    return donor
+    return plan_subjects(subjects_of(materials, settings), settings, minutes, decoder)
 
 
 def members_of(artifact: Artifact) -> list[Artifact]:

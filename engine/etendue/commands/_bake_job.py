@@ -16,6 +16,7 @@ from etendue.core.errors import InputError
 
 if TYPE_CHECKING:
     from etendue.artifact import Artifact
+    from etendue.bake.decoder import Donor
     from etendue.bake.settings import BakeSettings
     from etendue.scene.material import LayeredMaterial
 
@@ -71,15 +72,15 @@ class Job:
 
 def bake_here(job: Job, settings: BakeSettings) -> dict[str, Any]:
     """Bake one material, or a set of several; what was written and how good it is."""
-    from etendue.bake.material import checkpoint_path, with_decoder
-    from etendue.bake.material_set import read_decoder
+    from etendue.bake.decoder import read_donor, with_decoder
+    from etendue.bake.material import checkpoint_path
     from etendue.device.drjit import activate
 
     activate()
     donor = None
     if job.decoder is not None:
-        donor = read_decoder(job.decoder)
-        settings = with_decoder(settings, donor)[0]
+        donor = read_donor(job.decoder)
+        settings = with_decoder(settings, donor)
     materials = [source.load(settings.resolution) for source in job.sources]
     for material in materials:
         for note in material.notes:
@@ -130,7 +131,7 @@ def _check_transmitting(job: Job, settings: BakeSettings) -> None:
 
 
 def _train(
-    materials: Sequence[LayeredMaterial], settings: BakeSettings, job: Job, donor: Artifact | None
+    materials: Sequence[LayeredMaterial], settings: BakeSettings, job: Job, donor: Donor | None
 ) -> Artifact:
     """The bake as a task of the scheduler."""
     from etendue.bake.material import bake
@@ -214,7 +215,7 @@ def _command(job: Job, settings: BakeSettings) -> str:
 
 
 def _with_steps(
-    materials: Sequence[LayeredMaterial], settings: BakeSettings, job: Job, donor: Artifact | None
+    materials: Sequence[LayeredMaterial], settings: BakeSettings, job: Job, donor: Donor | None
 ) -> BakeSettings:
     """Settings with the step count asked for, planned from a time, or found in the checkpoint."""
     from etendue.bake.checkpoint import planned_steps

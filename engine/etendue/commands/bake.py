@@ -116,10 +116,10 @@ def run(
         raise InputError("--seeds", "needs --cluster")
     if compare is None:
         check_output(output, report, resume=resume, restart=restart)
-    sources = [Source.parse(file) for file in material]
-    if len(sources) > 1 and compare is None:
+    if len(material) > 1 and compare is None:
         check_set_options(name, report, latents, weights)
-    elif name is not None:
+    sources = [Source.parse(file) for file in material]
+    if name is not None:
         if sources[0].material is not None:
             raise InputError("--material", f"excludes naming it as {material[0]}")
         sources[0] = replace(sources[0], material=name)
