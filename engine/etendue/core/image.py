@@ -114,11 +114,16 @@ def write_exr(
     path: str | Path,
     parts: Mapping[str, np.ndarray],
     metadata: Mapping[str, str | int | float] | None = None,
+    *,
+    channels: Mapping[str, tuple[str, ...]] | None = None,
+    place: tuple[int, int, int, int] | None = None,
+    matrices: Mapping[str, tuple[float, ...]] | None = None,
 ) -> None:
     """Write float32 arrays (H, W) or (H, W, C <= 4) as the named parts of one EXR, atomically.
 
     The first part is what single-part readers show. Linear values, ZIP compression, the same
-    bytes for the same input.
+    bytes for the same input. `channels` names those of a part (else R, G, B, A); `place` is where
+    the pixels lie in a whole picture (x, y, its width, its height); `matrices` are 4x4, by rows.
     """
     import OpenImageIO
 
@@ -128,7 +133,11 @@ def write_exr(
     specs = []
     for name, array in arrays.items():
         spec = OpenImageIO.ImageSpec(array.shape[1], array.shape[0], array.shape[2], "float")
-        spec.channelnames = _CHANNELS[array.shape[2]]
+        spec.channelnames = (channels or {}).get(name, _CHANNELS[array.shape[2]])
+        if place is not None:
+            spec.x, spec.y, spec.full_width, spec.full_height = place
+        for key, matrix in (matrices or {}).items():
+            spec.attribute(key, OpenImageIO.TypeDesc("matrix"), matrix)
         spec.attribute("compression", "zip")
         spec.attribute("DateTime", "1970:01:01 00:00:00")  # or OpenImageIO stores the present
         spec.attribute("oiio:subimagename", name or "rgb")

@@ -8,7 +8,7 @@ how often the work was interrupted and resumed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import drjit as dr
@@ -28,6 +28,7 @@ from etendue.render.path.camera_rays import (
     pixel_cone,
     primary_rays,
     start_paths,
+    world_to_camera,
 )
 from etendue.render.path.dispatch import InlineTable
 from etendue.render.path.interrupt import Interrupt
@@ -80,14 +81,17 @@ def render(
         work = Work(tracer, plan, pass_samples, seconds, store, watch, progress)
         before = work.restore()
         shown = aov_samples(spp, timed=seconds is not None or noise is not None)
+        after = scene.sensors()[-1] if len(scene.sensors()) > 1 else None
         guides = before or render_aovs(
-            scene, table, camera, window, aovs, shown, seed, pass_samples
+            scene, table, camera, window, aovs, shown, seed, pass_samples, after
         )
         finished = work.run(stop, guides)
     facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
     if noise is not None:
         facts["noise_asked"] = noise
-    return plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    film = plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    place = (window.x, window.y, window.full_width, window.full_height)
+    return replace(film, place=place, world_to_camera=world_to_camera(camera))
 
 
 def aov_samples(spp: int, *, timed: bool) -> int:
