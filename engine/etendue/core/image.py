@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etendue.core.color import linear_to_srgb
+from etendue.core.color import linear_to_srgb, srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
 
@@ -36,6 +36,13 @@ def read_image(path: str | Path) -> np.ndarray:
     pass them through `require_finite` where that matters.
     """
     return next(iter(read_parts(path, first_only=True).values()))
+
+
+def read_linear(path: str | Path) -> np.ndarray:
+    """`read_image` as linear values: EXR, HDR and PFM files are, the others are sRGB-encoded."""
+    pixels = read_image(path)
+    linear = Path(path).suffix.lower() in (".exr", ".hdr", ".pfm")
+    return pixels if linear else srgb_to_linear(pixels)
 
 
 def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.ndarray]:
