@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from etendue.cli import main
-from etendue.commands import _render_frames as frames
 from etendue.commands import _render_watch as watching
 from etendue.core.errors import InputError
 from etendue.core.image import read_image, read_metadata
+from etendue.render import frames
 from etendue.scene.scene import load_scene
 
 SPHERE = str(Path(__file__).parents[2] / "assets/scenes/sphere.xml")

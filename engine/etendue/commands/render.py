@@ -73,8 +73,8 @@ def run(
     goals = options.check_goals(time, noise, checkpoint)
     loading = options.loading(define or [], set_ or [], search or [], material or [])
 
-    from etendue.commands import _render_frames as moving
     from etendue.commands._render_run import Command, Manner
+    from etendue.render.frames import Wish
     from etendue.render.job import Options
 
     wanted = Options(
@@ -82,7 +82,7 @@ def run(
         cluster, denoise, *goals, resume,
     )  # fmt: skip
     manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
-    wish = moving.Wish(frames, camera_path, turntable)
+    wish = Wish(frames, camera_path, turntable)
     command = Command(scene, loading, output, wanted, manner, stats, wish)
     if watch:
         return _watch(command, json=json)

@@ -149,6 +149,16 @@ def primary_rays(sensor: Any, window: Window, x: Any, y: Any, rng: Any) -> tuple
     return ray, weight
 
 
+def world_to_camera(sensor: Any) -> tuple[float, ...]:
+    """What EXR calls worldToCamera: 16 numbers M by rows with (p, 1) M in camera space.
+
+    There x points right, y up and z forwards; Mitsuba's x points left.
+    """
+    matrix = np.array(sensor.world_transform().matrix, np.float64).reshape(4, 4)
+    matrix[:, 0] = -matrix[:, 0]
+    return tuple(float(x) for x in np.linalg.inv(matrix).T.ravel())
+
+
 def pixel_cone(sensor: Any, window: Window) -> Cone:
     """Width and spread of the cone through the pixel at the centre of the film."""
     u = np.array([0.0, 1.0 / window.full_width, 0.0], np.float32) + 0.5

@@ -29,6 +29,7 @@ from etendue.render.path.camera_rays import (
     pixel_cone,
     primary_rays,
     start_paths,
+    world_to_camera,
 )
 from etendue.render.path.dispatch import InlineTable
 from etendue.render.path.drjit_kernels import Job, choose
@@ -88,15 +89,18 @@ def render(
         choice = choose(table, kernel, job_of(tracer, spp if work.counted else TIMED_SAMPLES))
         before = work.restore()
         shown = aov_samples(spp, timed=not work.counted)
+        after = scene.sensors()[-1] if len(scene.sensors()) > 1 else None
         guides = before or render_aovs(
-            scene, table, camera, window, aovs, shown, seed, pass_samples
+            scene, table, camera, window, aovs, shown, seed, pass_samples, after
         )
         finished = work.run(stop, guides)
     facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
     facts |= {"kernel": choice.kernel, "kernel_reason": choice.reason}
     if noise is not None:
         facts["noise_asked"] = noise
-    return plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    film = plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    place = (window.x, window.y, window.full_width, window.full_height)
+    return replace(film, place=place, world_to_camera=world_to_camera(camera))
 
 
 def job_of(tracer: Tracer, spp: int) -> Job:

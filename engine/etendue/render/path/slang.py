@@ -66,6 +66,8 @@ def render(
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
+    if "motion" in aovs:
+        raise InputError("aov motion", "needs --backend drjit", got="slang")
     if kernels is None:
         device = device or open_device()
         kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
