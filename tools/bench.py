@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "formats": "number formats of latents and weights",
+    "gpu": "frame times on a GPU, as papers tabulate them",
     "kernels": "coherent and divergent neural kernels by number of materials",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",

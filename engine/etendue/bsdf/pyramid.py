@@ -29,6 +29,7 @@ class LatentPyramid:
         self._mi, self._store, self.resolution = mi, store, resolution
         self._offsets = mi.UInt(np.array(level_offsets(resolution)[:-1], np.uint32))
         self.levels = len(level_sizes(resolution))
+        self._size = dr.opaque(mi.UInt, resolution)  # kernels do not depend on the number
         dr.eval(self._offsets)
 
     def lod(self, footprint: Any) -> Any:
@@ -46,7 +47,7 @@ class LatentPyramid:
         if self.resolution == 1:
             return self._store.gather(dr.zeros(mi.UInt, dr.width(uv)), active)
         base = dr.gather(mi.UInt, self._offsets, level, active)
-        size = dr.opaque(mi.UInt, self.resolution) >> level
+        size = self._size >> level
         mask = mi.Int(size) - 1
         p = (uv - dr.floor(uv)) * mi.Float(size) - 0.5
         corner = dr.floor(p)
