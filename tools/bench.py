@@ -14,6 +14,7 @@ COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "denoise": "denoised pictures of few samples against long renderings",
     "formats": "number formats of latents and weights",
+    "gpu": "frame times on a GPU, as papers tabulate them",
     "kernels": "coherent and divergent neural kernels by number of materials",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",

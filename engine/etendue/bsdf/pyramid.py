@@ -29,6 +29,7 @@ class LatentPyramid:
         self._mi, self.store, self.resolution = mi, store, resolution
         self._offsets = mi.UInt(np.array(level_offsets(resolution)[:-1], np.uint32))
         self.levels = len(level_sizes(resolution))
+        self._size = dr.opaque(mi.UInt, resolution)  # kernels do not depend on the number
         dr.eval(self._offsets)
 
     def lod(self, footprint: Any) -> Any:
@@ -64,7 +65,7 @@ class LatentPyramid:
         import drjit as dr
 
         base = dr.gather(self._mi.UInt, self._offsets, level, active)
-        return base, dr.opaque(self._mi.UInt, self.resolution) >> level
+        return base, self._size >> level
 
     def texel(self, index: Any, active: Any) -> list[Any]:
         """Eight latents of the texel with the flat `index` (UInt)."""
