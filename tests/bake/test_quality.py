@@ -37,14 +37,14 @@ def test_the_wrong_material_is_told_by_its_error(fitted: Artifact) -> None:
     assert wrong["relative"] > 2 * right["relative"]
 
 
-def test_loss_of_a_factor_is_the_square_of_its_logarithm(fitted: Artifact) -> None:
-    """Half as bright adds about ln(2)^2 to a fit without bias."""
+def test_loss_grows_by_the_square_of_a_factors_logarithm(fitted: Artifact) -> None:
+    """Half as bright adds at most about ln(2)^2, less where values are near the loss's epsilon."""
     reference = Layered(plain(), walks=64)
     half = {**fitted.tensors, "energy": 0.5 * fitted.tensors["energy"]}
     before = heldout_loss(fitted, reference)
-    after = heldout_loss(Artifact(fitted.header, half), reference)
+    added = heldout_loss(Artifact(fitted.header, half), reference) - before
     assert before < 0.1
-    assert after - before == pytest.approx(np.log(2) ** 2, rel=0.3)
+    assert 0.3 * np.log(2) ** 2 < added < 1.2 * np.log(2) ** 2
 
 
 def test_bias_follows_a_scaled_energy_table(fitted: Artifact) -> None:

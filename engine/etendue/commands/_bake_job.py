@@ -54,6 +54,16 @@ class Source:
         return replace(material, name=self.label) if self.label else material
 
 
+def parse_sources(texts: Sequence[Path], name: str | None) -> tuple[Source, ...]:
+    """All materials; `name` (--material) says which one of the first file."""
+    first, *others = [Source.parse(text) for text in texts]
+    if name is not None:
+        if first.material is not None:
+            raise InputError("--material", f"excludes naming it as {texts[0]}")
+        first = replace(first, material=name)
+    return first, *others
+
+
 @dataclass(frozen=True)
 class Job:
     """What one bake in this process reads and writes, and how long it may take."""

@@ -15,7 +15,7 @@ from etendue.commands._bake_checks import (
     check_plan,
     check_set_options,
 )
-from etendue.commands._bake_job import DRAFT_MINUTES, Job, Source, bake_here
+from etendue.commands._bake_job import DRAFT_MINUTES, Job, bake_here, parse_sources
 from etendue.commands._schedule import (
     ClusterOption,
     MetricsOption,
@@ -118,14 +118,8 @@ def run(
         check_output(output, report, resume=resume, restart=restart)
     if len(material) > 1 and compare is None:
         check_set_options(name, report, latents, weights)
-    sources = [Source.parse(file) for file in material]
-    if name is not None:
-        if sources[0].material is not None:
-            raise InputError("--material", f"excludes naming it as {material[0]}")
-        sources[0] = replace(sources[0], material=name)
-    job = Job(
-        tuple(sources), output, minutes, steps, resume, restart, report, trace, metrics, decoder
-    )
+    sources = parse_sources(material, name)
+    job = Job(sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder)
     if compare is not None:
         _compare(compare, job, settings, json)
         return
