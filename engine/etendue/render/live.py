@@ -62,16 +62,21 @@ class Live:
         half = math.tan(math.radians(float(parameters["x_fov"][0])) / 2) * height / width
         fov = math.degrees(2 * math.atan(half))
         near, far = float(sensor.near_clip()), float(sensor.far_clip())
-        return Camera(_triple(origin), _triple(target), _triple(up), fov, near, far)
+        place = _triple(origin), _triple(target), _triple(up)
+        return Camera(*place, fov, near, far, width / height)
 
     def look(self, camera: Camera, size: tuple[int, int]) -> None:
-        """Begin a new picture of `size` (width, height), both even."""
+        """Begin a new picture of `size` (width, height), both even.
+
+        One narrower than the camera's own aspect shows all of its width.
+        """
         width, height = size
         if min(size) < 2 or width % 2 or height % 2:
             raise InputError("picture", "has an odd size", got=size, expected="even sides")
         side = max(size)
         self.window = Window((side - width) // 2, (side - height) // 2, width, height, side, side)
-        self.sensor = mi.load_dict(self._sensor(camera, side / height))
+        shown = height if camera.aspect is None else min(height, width / camera.aspect)
+        self.sensor = mi.load_dict(self._sensor(camera, side / shown))
         options = PathOptions(self.built.max_depth, RR_DEPTH, "mis", self.built.hide_emitters)
         cone = pixel_cone(self.sensor, self.window)
         self.trace = Tracer(

@@ -69,10 +69,10 @@ def reference_of(baked: Path, folders: Iterable[Path] = ()) -> Path | None:
         name = str(read_artifact(baked, kind="material").header.get("name", baked.stem))
     except EtendueError:
         return None
+    wanted = {baked.stem.casefold(), name.casefold()}
     for folder in (baked.parent, *folders, own_folder()):
-        for stem in (baked.stem, name):
-            candidate = folder / f"{Path(stem).name}.mtlx"
-            if candidate.is_file():
+        for candidate in sorted(folder.glob("*.mtlx")):
+            if candidate.stem.casefold() in wanted:
                 return candidate
     return None
 

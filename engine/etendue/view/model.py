@@ -176,7 +176,7 @@ class Model:
 
 def camera_message(camera: Camera) -> Message:
     """What `session.camera_of` reads."""
-    keys = ("origin", "target", "up", "fov_deg", "near", "far")
+    keys = ("origin", "target", "up", "fov_deg", "near", "far", "aspect")
     return {key: getattr(camera, key) for key in keys}
 
 

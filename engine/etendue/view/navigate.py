@@ -19,6 +19,14 @@ FULL_TURN = 2 * math.pi  # radians of orbit per height of the picture
 ZOOM_STEP = 1.15  # of distance, per notch of a wheel
 
 
+def visible_height(camera: Camera, width: float, height: float) -> float:
+    """Pixels that the camera's field of view spans vertically in a picture of that size.
+
+    One narrower than the camera's own aspect shows all of its width, and more above and below.
+    """
+    return height if camera.aspect is None else min(height, width / camera.aspect)
+
+
 def axes(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit vectors to the right, up, and forward."""
     forward = np.subtract(camera.target, camera.origin)

@@ -154,7 +154,12 @@ class Canvas(QWidget):
     def drag(self, dx: float, dy: float, how: str) -> None:
         """Move by a drag of so many pixels: `orbit`, `pan` or `turn`."""
         action = {"orbit": navigate.orbit, "pan": navigate.pan, "turn": navigate.turn}[how]
-        self._move(lambda camera: action(camera, dx, dy, max(self.height(), 1)))
+
+        def change(camera: Camera) -> Camera:
+            shown = navigate.visible_height(camera, self.width(), max(self.height(), 1))
+            return action(camera, dx, dy, shown)
+
+        self._move(change)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         """Take hold of the scene or of a divider."""

@@ -51,6 +51,7 @@ class MaterialBrowser(QWidget):
         self.list.setDragEnabled(True)
         self.list.setIconSize(QSize(28, 28))
         self.list.setSpacing(1)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setAccessibleName("Materials")
         add, put = QPushButton("Folder…"), QPushButton("Put onto shape")
         row = QHBoxLayout()
@@ -71,7 +72,7 @@ class MaterialBrowser(QWidget):
         """Read the folders again."""
         self.list.clear()
         for entry in materials.listed(self.folders):
-            item = QListWidgetItem(_icon(entry), f"{entry.name}\n{entry.path.name}: {entry.detail}")
+            item = QListWidgetItem(_icon(entry), f"{entry.name}\n{entry.detail}")
             item.setData(_PATH, str(entry.path))
             item.setToolTip(str(entry.path))
             if entry.detail.startswith("unusable"):

@@ -19,6 +19,9 @@ QTreeView, QListView, QTableView, QPlainTextEdit, QTextBrowser {{ border: 1px so
 QTabBar::tab {{ background: {_BASE}; padding: 5px 10px; color: {_DIM}; }}
 QTabBar::tab:selected {{ background: {_RAISED}; color: {_TEXT}; }}
 *:focus {{ outline: 1px solid {_ACCENT}; }}
+QCheckBox::indicator {{ width: 13px; height: 13px; border: 1px solid #777a80; border-radius: 2px; }}
+QCheckBox::indicator:checked {{ background: {_ACCENT}; border-color: #b9d3f0; }}
+QTreeView::item {{ padding: 2px 0; }}
 QLabel#dim {{ color: {_DIM}; }}
 QLabel#banner {{ background: #7a4a12; color: #fff4e0; padding: 8px 14px; border-radius: 4px; }}
 """

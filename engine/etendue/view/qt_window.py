@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QCloseEvent, QKeySequence, QResizeEvent
+from PyQt6.QtGui import QCloseEvent, QResizeEvent
 from PyQt6.QtWidgets import QDockWidget, QFileDialog, QLabel, QMainWindow, QWidget
 
 from etendue.core.errors import EtendueError
@@ -20,15 +20,16 @@ from etendue.view.present import Picture, Presenter
 from etendue.view.qt_canvas import Canvas, timer
 from etendue.view.qt_help import Help
 from etendue.view.qt_inspector import Inspector
-from etendue.view.qt_look import LAYER_NAMES, LookPanel
+from etendue.view.qt_look import LookPanel
 from etendue.view.qt_materials import MaterialBrowser
+from etendue.view.qt_menus import add_menus
 from etendue.view.qt_scene import SceneTree
 from etendue.view.session import Session, camera_of
+from etendue.view.status import status
 from etendue.view.tonemap import MAX_STOPS
 from etendue.view.worker import Event, Frame, Worker
 
 SAVE_MS, PICK_MS, BANNER_MS = 400, 60, 6000
-THIRD = 1 / 3
 
 
 class Bridge(QObject):
@@ -52,9 +53,9 @@ class Window(QMainWindow):
         self.picture: Picture | None = None
         self.scale = 1.0
         self._token: str | None = None  # of the answer that is waited for
-        self._docks: dict[str, QDockWidget] = {}
+        self.docks: dict[str, QDockWidget] = {}
         self._build()
-        self._menus()
+        self.menus = add_menus(self)
         self._connect()
         self.follow(model.session)
 
@@ -83,53 +84,13 @@ class Window(QMainWindow):
         self._hide = timer(self, BANNER_MS, self.banner.hide)
 
     def add_dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
-        """A panel; its menu entry is made by `_menus`."""
+        """A panel; its menu entry is made by `add_menus`."""
         dock = QDockWidget(title, self)
         dock.setObjectName(title)
         dock.setWidget(widget)
         self.addDockWidget(area, dock)
-        self._docks[title] = dock
+        self.docks[title] = dock
         return dock
-
-    def _menus(self) -> None:
-        bar = self.menuBar()
-        assert bar is not None
-        self._actions: list[tuple[str, str]] = []
-        file, edit, view, tell = (
-            bar.addMenu(name) for name in ("&File", "&Edit", "&View", "&Help")
-        )
-        assert file is not None and edit is not None and view is not None and tell is not None
-        self._action(file, "&Open…", "Ctrl+O", self.ask_open)
-        self.recent = file.addMenu("Open &recent")
-        self._action(file, "&Export picture…", "Ctrl+E", self.ask_export)
-        self._action(file, "&Screenshot of the window…", "F12", self.ask_screenshot)
-        file.addSeparator()
-        self._action(file, "&Quit", "Ctrl+Q", self.close)
-        self.undo_action = self._action(edit, "&Undo", "Ctrl+Z", lambda: self._walk("undo"))
-        self.redo_action = self._action(edit, "&Redo", "Ctrl+Shift+Z", lambda: self._walk("redo"))
-        self._action(view, "&Home: the scene's camera", "Home", self.home)
-        self._action(view, "&Frame the selected shape", "Ctrl+F", self.frame_selected)
-        self._action(view, "&Darker", "[", lambda: self.expose(-THIRD))
-        self._action(view, "&Brighter", "]", lambda: self.expose(THIRD))
-        self._action(view, "&Compare with the reference", "Ctrl+R", self.toggle_compare)
-        self._action(view, "Restart the renderer", "Ctrl+Shift+R", self.worker.restart)
-        layers = view.addMenu("&Layers")
-        assert layers is not None
-        for number, (name, text) in enumerate(LAYER_NAMES.items(), 1):
-            self._action(layers, text, str(number), lambda name=name: self._layer(name))
-        panels = view.addMenu("&Panels")
-        assert panels is not None
-        for dock in self._docks.values():
-            panels.addAction(dock.toggleViewAction())
-        self._action(tell, "&Keys and mouse", "F1", self.show_help)
-
-    def _action(self, menu: Any, text: str, keys: str, run: Callable[[], Any]) -> QAction:
-        action = QAction(text, self)
-        action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(lambda: self.guarded(run))
-        menu.addAction(action)
-        self._actions.append((keys, text.replace("&", "")))
-        return action
 
     def _connect(self) -> None:
         self.bridge.heard.connect(self._event)
@@ -150,7 +111,7 @@ class Window(QMainWindow):
         look = self.look
         look.exposure.connect(lambda stops: self._look(exposure=stops))
         look.curve.connect(lambda curve: self._look(curve=curve))
-        look.layer.connect(self._layer)
+        look.layer.connect(self.layer)
         look.spp.connect(lambda spp: model.edit("samples", "spp", spp=spp))
         look.kernel.connect(lambda kernel: model.edit("kernel", kernel=kernel))
         look.compare.connect(self.compare)
@@ -163,25 +124,10 @@ class Window(QMainWindow):
         self.look.follow(session)
         self.presenter.adjust(look=session.look)
         self.tree.follow(self.model.shapes, self.model.baked, session)
-        history = self.model.history
-        for action, stack, verb in (
-            (self.undo_action, history.past, "Undo"), (self.redo_action, history.future, "Redo"),
-        ):  # fmt: skip
-            action.setEnabled(bool(stack))
-            action.setText(f"&{verb} {stack[-1][1]}" if stack else f"&{verb}")
+        self.menus.follow(self.model.history, session)
         if session.scene is not None:
             self.setWindowTitle(f"{session.scene.name} - étendue")
-        self._fill_recent(session)
         self._saving.start()
-
-    def _fill_recent(self, session: Session) -> None:
-        assert self.recent is not None
-        self.recent.clear()
-        for path in session.recent:
-            action = QAction(str(path), self)
-            action.triggered.connect(lambda _, path=path: self.open(path))
-            self.recent.addAction(action)
-        self.recent.setEnabled(bool(session.recent))
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Frame):
@@ -251,13 +197,14 @@ class Window(QMainWindow):
     def warn(self, text: str) -> None:
         """A line over the picture that goes after a while."""
         self.banner.setText(text)
-        self._lay_banner()
+        self.lay_banner()
         self.banner.show()
         self.banner.raise_()
         self._hide.start()
         self.say(text)
 
-    def _lay_banner(self) -> None:
+    def lay_banner(self) -> None:
+        """Put the banner over the middle of the viewport."""
         width = max(min(self.canvas.width() - 24, 760), 100)
         self.banner.setFixedWidth(width)
         self.banner.adjustSize()
@@ -295,13 +242,14 @@ class Window(QMainWindow):
         now = self.model.session.look.exposure + by
         self._look(exposure=min(max(now, -MAX_STOPS), MAX_STOPS))
 
-    def _layer(self, name: str) -> None:
+    def layer(self, name: str) -> None:
+        """Show colour or an auxiliary image."""
         self.model.edit("layer", layer=name)
 
     def _resize(self) -> None:
         ratio = self.canvas.devicePixelRatioF() * self.scale
         self.model.resize((round(self.canvas.width() * ratio), round(self.canvas.height() * ratio)))
-        self._lay_banner()
+        self.lay_banner()
 
     def _rescale(self, scale: float) -> None:
         self.scale = scale
@@ -358,7 +306,8 @@ class Window(QMainWindow):
         known = {shape: file for shape, file in found.items() if file is not None}
         return replace(session, references=known, compare=session.compare and bool(known))
 
-    def _walk(self, way: str) -> None:
+    def walk(self, way: str) -> None:
+        """`undo` or `redo`."""
         what = getattr(self.model, way)()
         self.say(f"{way}: {what}" if what else f"nothing to {way}")
 
@@ -399,13 +348,13 @@ class Window(QMainWindow):
 
     def show_help(self) -> None:
         """Every key."""
-        self.help = Help(self, self._actions)
+        self.help = Help(self, self.menus.shortcuts)
         self.help.open()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Keep the banner in the middle."""
         super().resizeEvent(event)
-        self._lay_banner()
+        self.lay_banner()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End renderer and threads; the session is kept as cleanly closed."""
@@ -414,16 +363,3 @@ class Window(QMainWindow):
         self.presenter.close()
         self.worker.close()
         super().closeEvent(event)
-
-
-def status(frame: Frame) -> str:
-    """Samples, time, what is left, size and speed."""
-    height, width = frame.images[0].shape[:2]
-    size = f"{width} x {height}" + (f" (1/{frame.divisor})" if frame.divisor > 1 else "")
-    if frame.layer != "rgb":
-        return f"{frame.layer} | {size}"
-    words = [f"{frame.spp}/{frame.wanted} spp", f"{frame.seconds:.1f} s"]
-    if frame.divisor == 1 and not frame.moving and 0 < frame.spp < frame.wanted:
-        left = (frame.wanted - frame.spp) * frame.seconds / frame.spp
-        words.append(f"ETA {left:.0f} s")
-    return " | ".join([*words, size, f"{frame.rate / 1e6:.2f} M paths/s"])

@@ -141,6 +141,7 @@ class Renderer:
         scene = replace(scene, edits=dict(message.get("edits", {})))
         lives = [Live(scene, kernel=message.get("kernel", "inline"))]
         if reference:
+            self.say({"say": "busy", "text": "loading the layered reference"})
             twin = replace(scene, assignments={**replaced, **reference})
             lives.append(Live(twin))
         self.state.lives = lives
@@ -300,7 +301,7 @@ def _warm_up() -> None:
 
 
 def _plain(camera: Camera) -> Message:
-    keys = ("origin", "target", "up", "fov_deg", "near", "far")
+    keys = ("origin", "target", "up", "fov_deg", "near", "far", "aspect")
     return {key: getattr(camera, key) for key in keys}
 
 

@@ -159,7 +159,10 @@ def camera_of(table: Mapping[str, Any]) -> Camera:
     near, far = float(table.get("near", 1e-2)), float(table.get("far", 1e4))
     if not 0.0 < near < far < math.inf:
         raise ValueError("clip planes")
-    return Camera(origin, target, up, fov, near, far)
+    aspect = table.get("aspect")
+    if aspect is not None and not 0.0 < float(aspect) < math.inf:
+        raise ValueError("aspect")
+    return Camera(origin, target, up, fov, near, far, None if aspect is None else float(aspect))
 
 
 def _vector(values: Any) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ from etendue.core.errors import InputError
 CURVES = ("linear", "ACES", "filmic", "false colour")
 FALSE_LOW, FALSE_HIGH = -6.0, 6.0  # stops around 0.18 that false colour spans
 GREY = 0.18
+LEVELS = 9.0  # of detail, that the ramp spans
 MAX_STOPS = 32.0
 # anchors of false colour from dark to bright, sRGB
 _RAMP = np.array(
@@ -107,7 +108,8 @@ def fast(rgb: np.ndarray, look: Look) -> np.ndarray:
 def auxiliary(name: str, values: np.ndarray) -> np.ndarray:
     """Picture (H, W, 3) uint8 of an auxiliary image (H, W, 3) by its name.
 
-    Normals are n/2 + 1/2, ids get colours of their own, scalars are spread over the ramp.
+    Normals are n/2 + 1/2, ids get colours of their own, levels a fixed scale; other scalars are
+    spread over the ramp.
     """
     if name == "albedo":
         return _bytes(linear_to_srgb(np.clip(values, 0.0, 1.0)))
@@ -121,7 +123,9 @@ def auxiliary(name: str, values: np.ndarray) -> np.ndarray:
     if name == "position":
         low, high = values.min((0, 1)), values.max((0, 1))
         return _bytes((values - low) / np.maximum(high - low, 1e-9))
-    return scalar(values[..., 0], background=0.0 if name == "depth" else -1.0)
+    if name == "lod":
+        return _bytes(ramp(values[..., 0] / LEVELS) * (values >= 0))
+    return scalar(values[..., 0], background=0.0)
 
 
 def scalar(values: np.ndarray, background: float) -> np.ndarray:
