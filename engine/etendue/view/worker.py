@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,9 @@ class Worker:
         self.closing = True
         with self.lock:
             connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.shutdown(socket.SHUT_RDWR)
+        if connection is not None and connection.fileno() >= 0:  # not gone by itself
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         if self.thread.is_alive():
             self.thread.join(2 * GRACE_S)
         self._end()
