@@ -51,6 +51,9 @@ TargetFlip = Annotated[
 Decoder = Annotated[
     Path | None, typer.Option(help="Take the networks of this .eta over and fit latents only.")
 ]
+ProgressLines = Annotated[
+    Path | None, typer.Option("--progress", help="Append steps and errors to it as lines of JSON.")
+]
 Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
 
 
@@ -69,6 +72,7 @@ class Job:
     trace: Path | None
     metrics: Path | None
     decoder: Path | None
+    lines: Path | None = None
 
 
 def run(
@@ -99,6 +103,7 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
     trace: TraceOption = None,
     metrics: MetricsOption = None,
+    progress: ProgressLines = None,
     cluster: ClusterOption = None,
     seeds: Annotated[str | None, typer.Option(help="With --cluster: one bake for each.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
@@ -116,7 +121,7 @@ def run(
     check_settings(settings if steps is None else replace(settings, steps=steps))
     check_plan(minutes, steps, resume=resume, restart=restart)
     if cluster is not None:
-        files = report or trace or metrics or decoder
+        files = report or trace or metrics or decoder or progress
         alone = resume or restart or files is not None or target_flip > 0
         _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
         return
@@ -124,8 +129,9 @@ def run(
         raise InputError("bake", "several materials or seeds need --cluster")
     check_output(output, report, resume=resume, restart=restart)
     job = Job(
-        material[0], name, output, minutes, steps, resume, restart, report, trace, metrics, decoder
-    )
+        material[0], name, output, minutes, steps, resume, restart, report, trace, metrics, decoder,
+        progress,
+    )  # fmt: skip
     _print(_here(job, settings), json)
 
 
@@ -177,7 +183,7 @@ def _train(
     from etendue.schedule import Priority, Task
 
     def work() -> Artifact:
-        with baking(settings.steps, job.output) as (advance, stop):
+        with baking(settings.steps, job.output, job.lines) as (advance, stop):
             step = stepwise(advance)  # a step of the task is a pool of samples
             return bake(
                 source,
@@ -211,8 +217,8 @@ def _spread(
     from etendue.commands._bake_cluster import Wanted, bake_on_cluster, parse_seeds
 
     if alone:
-        options = "--resume, --restart, --report, --trace, --metrics, --decoder and --target-flip"
-        raise InputError("--cluster", f"excludes {options}")
+        options = "--resume, --restart, --progress, --report, --trace, --metrics, --decoder"
+        raise InputError("--cluster", f"excludes {options} and --target-flip")
     if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
         raise InputError("-o", "is a folder with --cluster", got=folder)
     check_folder(folder)

@@ -121,12 +121,14 @@ class Canvas(QWidget):
         font = painter.font()
         font.setBold(True)
         painter.setFont(font)
-        for share, text in (
-            (0.0, "material"),
-            (first, "layered reference"),
-            (second, "difference"),
+        for share, end, text in (
+            (0.0, first, "material"),
+            (first, second, "layered reference"),
+            (second, 1.0, "difference"),
         ):
-            at = QRectF(place.left() + share * place.width() + 8, place.top() + 8, 400, 22)
+            left, width = place.left() + share * place.width(), (end - share) * place.width()
+            painter.setClipRect(QRectF(left, place.top(), width, place.height()))
+            at = QRectF(left + 8, place.top() + 8, 400, 22)
             box = painter.boundingRect(at, 0, text).adjusted(-5, -2, 5, 2)
             painter.fillRect(box, QColor(0, 0, 0, 150))
             painter.drawText(at, 0, text)

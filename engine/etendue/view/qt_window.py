@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QResizeEvent
 from PyQt6.QtWidgets import QDockWidget, QFileDialog, QLabel, QMainWindow, QWidget
@@ -23,6 +24,7 @@ from etendue.view.qt_inspector import Inspector
 from etendue.view.qt_look import LookPanel
 from etendue.view.qt_materials import MaterialBrowser
 from etendue.view.qt_menus import add_menus
+from etendue.view.qt_panels import add_panels
 from etendue.view.qt_scene import SceneTree
 from etendue.view.session import Session, camera_of
 from etendue.view.status import status
@@ -52,9 +54,12 @@ class Window(QMainWindow):
         self.browser = MaterialBrowser([] if scene is None else [scene.parent])
         self.picture: Picture | None = None
         self.scale = 1.0
+        self._seen: dict[str, np.ndarray] = {}  # layers of the present view
+        self._view: object = None  # what they belong to
         self._token: str | None = None  # of the answer that is waited for
         self.docks: dict[str, QDockWidget] = {}
         self._build()
+        self.panels = add_panels(self)
         self.menus = add_menus(self)
         self._connect()
         self.follow(model.session)
@@ -121,6 +126,10 @@ class Window(QMainWindow):
 
     def follow(self, session: Session) -> None:
         """Show the session; keep it on disk soon."""
+        view = (session.scene, session.camera, session.materials)
+        if view != self._view:
+            self._view = view
+            self._seen.clear()
         self.look.follow(session)
         self.presenter.adjust(look=session.look)
         self.tree.follow(self.model.shapes, self.model.baked, session)
@@ -140,6 +149,16 @@ class Window(QMainWindow):
         self.picture = picture
         self.canvas.show_picture(picture)
         self.progress.setText(status(picture.frame))
+        if picture.frame.divisor == 1 and not picture.frame.moving:
+            self._seen[picture.frame.layer] = picture.frame.images[0]
+
+    def layers_seen(self) -> dict[str, np.ndarray]:
+        """Layers (H, W, 3) of the present view that have been rendered, of one size."""
+        shape = None if self.picture is None else self.picture.frame.images[0].shape
+        return {name: image for name, image in self._seen.items() if image.shape == shape}
+
+    def _on_trace(self, event: dict[str, Any]) -> None:
+        self.panels.timeline.traced(event["events"])
 
     def _on_busy(self, event: dict[str, Any]) -> None:
         self.say(f"{event['text']} …")
@@ -359,6 +378,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """End renderer and threads; the session is kept as cleanly closed."""
         self._saving.stop()
+        self.panels.plugins.close_process()
         self.guarded(self.model.close)
         self.presenter.close()
         self.worker.close()
