@@ -72,7 +72,8 @@ class NeuralBSDF:
         self.header = artifact.header
         store = store_of(mi, latent_format(artifact.header), tensors)
         self.pyramid = LatentPyramid(mi, store, int(artifact.header["lod"]["resolution"]))
-        names = [n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS]
+        # sorted: files are read in any order, and offsets are part of the kernel kept on disk
+        names = sorted(n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS)
         views = nn.pack(
             [mi.TensorXf(tensors[n].astype(np.float32)) for n in names], layout="inference"
         )

@@ -78,6 +78,7 @@ class Job:
     trace: Path | None
     metrics: Path | None
     decoder: Path | None
+    lines: Path | None = None  # where progress is appended as lines of JSON
 
 
 def bake_here(job: Job, settings: BakeSettings) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _train(
     judges = [_judge(material, settings.target_flip) for material in materials]
 
     def work() -> Artifact:
-        with baking(settings.steps, job.output) as (advance, stop):
+        with baking(settings.steps, job.output, job.lines) as (advance, stop):
             options: dict[str, Any] = {
                 "resume": job.resume,
                 "progress": stepwise(advance),  # a step of the task is a pool of samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,12 +13,15 @@ Advance = Callable[[int, int, float], None]
 
 
 @contextmanager
-def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], bool]]]:
+def baking(
+    total: int, output: Path, lines: Path | None = None
+) -> Iterator[tuple[Advance, Callable[[], bool]]]:
     """Show a bar with ETA and current error on a terminal; yield the callback and a stop predicate.
 
     The first Ctrl-C makes the predicate true, so that the bake can save its checkpoint; it is
     raised as `KeyboardInterrupt` when the bake of `output` has stopped, after a line that says
-    what was kept. A second one interrupts at once.
+    what was kept. A second one interrupts at once. `lines` is a file that gets a line of JSON for
+    each call of the callback, for programs that watch.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,6 +53,8 @@ def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], boo
 
             def advance(step: int, total: int, loss: float) -> None:
                 bar.update(task, completed=step, loss=loss)
+                if lines is not None:
+                    write_line(lines, {"step": step, "total": total, "loss": loss})
 
             yield advance, lambda: stopped[0]
         if stopped[0]:
@@ -63,3 +69,9 @@ def baking(total: int, output: Path) -> Iterator[tuple[Advance, Callable[[], boo
         raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def write_line(file: Path, row: dict[str, object]) -> None:
+    """Append `row` as a line of JSON."""
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")

@@ -56,6 +56,9 @@ Decoder = Annotated[
 Compare = Annotated[
     str | None, typer.Option(help="FIELD=A,B,...: a bake for each into the folder -o, compared.")
 ]
+ProgressLines = Annotated[
+    Path | None, typer.Option("--progress", help="Append steps and errors to it as lines of JSON.")
+]
 Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
 
 
@@ -89,6 +92,7 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Folder for report.html.")] = None,
     trace: TraceOption = None,
     metrics: MetricsOption = None,
+    progress: ProgressLines = None,
     cluster: ClusterOption = None,
     seeds: Annotated[str | None, typer.Option(help="With --cluster: one bake for each.")] = None,
     compare: Compare = None,
@@ -119,7 +123,9 @@ def run(
     if len(material) > 1 and compare is None:
         check_set_options(name, report, latents, weights)
     sources = parse_sources(material, name)
-    job = Job(sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder)
+    job = Job(
+        sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder, progress
+    )
     if compare is not None:
         _compare(compare, job, settings, json)
         return

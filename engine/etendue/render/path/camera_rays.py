@@ -140,7 +140,9 @@ def random_streams(seed: Any, pixel: Any, sample: Any) -> Any:
 
 def primary_rays(sensor: Any, window: Window, x: Any, y: Any, rng: Any) -> tuple[Any, Any]:
     """Rays through uniformly drawn points of the pixels (x, y), and their weights."""
-    scale = mi.ScalarVector2f(1.0 / window.full_width, 1.0 / window.full_height)
+    scale = mi.Vector2f(  # opaque: one kernel serves all sizes
+        dr.opaque(mi.Float, 1.0 / window.full_width), dr.opaque(mi.Float, 1.0 / window.full_height)
+    )
     at = mi.Point2f(mi.Float(x) + rng.next_float32(), mi.Float(y) + rng.next_float32()) * scale
     aperture = mi.Point2f(0.5)
     if sensor.needs_aperture_sample():
