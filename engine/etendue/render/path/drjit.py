@@ -78,14 +78,7 @@ def render(
         def trace(block: Block) -> tuple[np.ndarray, int]:
             return _render_block(scene, table, options, camera, window, cone, block, seed)
 
-        small = probes(blocks[0])
-        job = Job(
-            total,
-            len(blocks),
-            [partial(trace, block) for block in small],
-            sum(block.pixels * block.samples for block in small),
-        )
-        choice = choose(table, kernel, job)
+        choice = choose(table, kernel, _job(blocks, trace))
         done = 0
         if progress is not None:
             progress(0, total)
@@ -104,6 +97,17 @@ def render(
         "kernel_reason": choice.reason,
     }
     return sums.film(spp, seed, guides, facts)
+
+
+def _job(blocks: list[Block], trace: Callable[[Block], Any]) -> Job:
+    """What `blocks` ask for, with parts of the first one to try kernels on."""
+    small = probes(blocks[0])
+    return Job(
+        sum(block.pixels * block.samples for block in blocks),
+        len(blocks),
+        [partial(trace, block) for block in small],
+        sum(block.pixels * block.samples for block in small),
+    )
 
 
 def probes(block: Block) -> list[Block]:
