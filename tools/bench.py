@@ -14,6 +14,7 @@ COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "denoise": "denoised pictures of few samples against long renderings",
     "formats": "number formats of latents and weights",
+    "noise": "adaptive sampling against equal samples",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
     "schedule": "frames beside a model, cost of a task, bakes on Ray",
