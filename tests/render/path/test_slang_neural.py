@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -153,3 +154,30 @@ def test_cooperative_matrices_equal_torch(artifact: Any) -> None:
     error = np.abs(got[:, :3] - want)
     assert error.max() <= 2e-3 * want.max()
     assert np.quantile(error / want, 0.99) <= 2e-3
+
+
+@pytest.mark.parametrize("columns", [9, 12])
+def test_albedo_guides_are_those_of_the_other_tracer(
+    artifact: Any, tmp_path: Path, columns: int
+) -> None:
+    from etendue.artifact import write_artifact
+    from etendue.layout import assets
+    from etendue.render.build import build
+    from etendue.render.path import drjit, slang
+    from etendue.scene.scene import load_scene
+
+    try:
+        open_device()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    made, file = artifact(0), tmp_path / "a.eta"
+    guide = np.random.default_rng(1).uniform(-0.3, 0.4, (3, columns)).astype(np.float32)
+    write_artifact(file, Artifact(made.header, {**made.tensors, "albedo": guide}))
+    scene = load_scene(assets() / "scenes/sphere.xml", assignments={"Sphere": file})
+    built = build(scene, size=(24, 18))
+    options: dict[str, Any] = {"spp": 2, "max_depth": 1, "aovs": ("albedo", "material_id")}
+    ours = drjit.render(built.mi_scene, **options).aovs
+    theirs = slang.render(built.mi_scene, built.baked, **options).aovs
+    np.testing.assert_allclose(theirs["albedo"], ours["albedo"], atol=2e-3)
+    ball = ours["material_id"] == 1
+    assert ball.any() and ours["albedo"][ball].std() > 0.02
