@@ -16,6 +16,7 @@ COMMANDS = {
     "formats": "number formats of latents and weights",
     "gpu": "frame times on a GPU, as papers tabulate them",
     "kernels": "coherent and divergent neural kernels by number of materials",
+    "noise": "adaptive sampling against equal samples",
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
     "shared": "a new material alone and on the frozen decoder of a set",

@@ -6,7 +6,7 @@ import sys
 from time import monotonic
 from typing import Any
 
-from etendue.cli_support import print_json
+from etendue.cli_support import print_json, seconds_since_start
 from etendue.commands import _render_options as options
 from etendue.commands._schedule import ClusterOption, MetricsOption, TraceOption
 
@@ -65,7 +65,7 @@ def run(
     json: options.Json = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    began, aovs = monotonic(), options.names(aov)
+    began, aovs = monotonic() - seconds_since_start(), options.names(aov)
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, search or [])
     options.check_output(output, aovs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -199,3 +200,30 @@ def test_every_stored_format_is_decoded_like_in_dr_jit(mi: Any, artifact: Any) -
         np.testing.assert_allclose(got[here, :3], value, rtol=1e-5, err_msg=str(case))
         pdf = np.array(bsdf.pdf(p, wo, mi.Bool(True)))
         np.testing.assert_allclose(got[here, 3], pdf, rtol=2e-4, err_msg=str(case))
+
+
+@pytest.mark.parametrize("columns", [9, 12])
+def test_albedo_guides_are_those_of_the_other_tracer(
+    artifact: Any, tmp_path: Path, columns: int
+) -> None:
+    from etendue.artifact import write_artifact
+    from etendue.layout import assets
+    from etendue.render.build import build
+    from etendue.render.path import drjit, slang
+    from etendue.scene.scene import load_scene
+
+    try:
+        open_device()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    made, file = artifact(0), tmp_path / "a.eta"
+    guide = np.random.default_rng(1).uniform(-0.3, 0.4, (3, columns)).astype(np.float32)
+    write_artifact(file, Artifact(made.header, {**made.tensors, "albedo": guide}))
+    scene = load_scene(assets() / "scenes/sphere.xml", assignments={"Sphere": file})
+    built = build(scene, size=(24, 18))
+    options: dict[str, Any] = {"spp": 2, "max_depth": 1, "aovs": ("albedo", "material_id")}
+    ours = drjit.render(built.mi_scene, **options).aovs
+    theirs = slang.render(built.mi_scene, built.baked, **options).aovs
+    np.testing.assert_allclose(theirs["albedo"], ours["albedo"], atol=2e-3)
+    ball = ours["material_id"] == 1
+    assert ball.any() and ours["albedo"][ball].std() > 0.02
