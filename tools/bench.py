@@ -17,6 +17,7 @@ COMMANDS = {
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
     "schedule": "frames beside a model, cost of a task, bakes on Ray",
+    "viewer": "first picture, orbiting and gaps of the window",
     "speed": "neural materials against C++ shaders and the layered reference",
 }
 

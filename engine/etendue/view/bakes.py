@@ -147,7 +147,9 @@ def alive(output: Path) -> bool:
         state = Path(f"/proc/{found[1]}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    return state != "Z" and b"bake" in words and str(output).encode() in words
+    starting = words == [b""]  # the process has no arguments yet
+    ours = b"bake" in words and str(output).encode() in words
+    return state not in "ZX" and (starting or ours)
 
 
 def read(output: Path) -> Progress | None:
