@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class BakeJob:
     material: Path
     output: Path
     minutes: float = 3.0
+    steps: int = 0  # instead of the time, when above zero
     arch: str = "2x32"
     resolution: int = 512
     latents: str = "f16"
@@ -43,8 +44,10 @@ class BakeJob:
         words += ["--resolution", str(self.resolution), "--seed", str(self.seed)]
         words += ["--latents", self.latents, "--weights", self.weights]
         words += ["--progress", str(lines_file(self.output))]
-        # a resumed bake has its number of steps from its checkpoint
-        return [*words, *(["--resume"] if resume else ["--time", str(self.minutes), "--restart"])]
+        if resume:  # the number of steps is in the checkpoint
+            return [*words, "--resume"]
+        length = ["--steps", str(self.steps)] if self.steps else ["--time", str(self.minutes)]
+        return [*words, *length, "--restart"]
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,18 @@ def start(job: BakeJob, *, resume: bool = False) -> int:
     paths = [str(Path(etendue.__file__).parents[1]), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     command = [sys.executable, "-m", "etendue", "bake", *job.arguments(resume=resume)]
-    with log_file(job.output).open("wb") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    table = {**asdict(job), "pid": process.pid}
+    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log_file(job.output)), write, 0o666),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # in a session of its own: closing the terminal or the viewer does not end it
+    pid = os.posix_spawn(command[0], command, environment, file_actions=files, setsid=True)
+    table = {**asdict(job), "pid": pid}
     with atomic_path(job_file(job.output)) as temporary:
         temporary.write_text(json.dumps(table, default=str), encoding="utf-8")
-    return process.pid
+    return pid
 
 
 def check(job: BakeJob) -> None:
@@ -134,12 +140,16 @@ def alive(output: Path) -> bool:
     found = _job(output)
     if found is None or found[1] <= 0:
         return False
+    with suppress(ChildProcessError):  # of another viewer
+        os.waitpid(found[1], os.WNOHANG)
     try:
         words = Path(f"/proc/{found[1]}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{found[1]}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    return state != "Z" and b"bake" in words and str(output).encode() in words
+    starting = words == [b""]  # the process has no arguments yet
+    ours = b"bake" in words and str(output).encode() in words
+    return state not in "ZX" and (starting or ours)
 
 
 def read(output: Path) -> Progress | None:
@@ -177,6 +187,7 @@ def _job(output: Path) -> tuple[BakeJob, int] | None:
         pid = int(table.pop("pid"))
         job = BakeJob(
             Path(table["material"]), Path(table["output"]), float(table["minutes"]),
+            int(table["steps"]),
             str(table["arch"]), int(table["resolution"]), str(table["latents"]),
             str(table["weights"]), int(table["seed"]),
         )  # fmt: skip

@@ -22,10 +22,11 @@ class Pace:
     def measured(self, paths: int, seconds: float) -> Pace:
         """After a pass of so many paths."""
         factor = self.seconds / max(seconds, 1e-6)
-        if paths < self.paths / 2 and factor < SWING:
-            return self  # what was too small to be slow says nothing
         found = paths * min(max(factor, 1 / SWING), SWING)
-        return replace(self, paths=max(LEAST_PATHS, int(0.5 * (self.paths + found))))
+        middle = int(0.5 * (self.paths + found))
+        if factor > 1:  # a pass that was quick because it was small proves nothing against more
+            return replace(self, paths=max(self.paths, middle))
+        return replace(self, paths=max(LEAST_PATHS, min(self.paths, middle)))
 
 
 def even(size: tuple[int, int], divisor: int = 1) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -95,6 +96,9 @@ class BakePanel(QWidget):
         self.minutes.setRange(0.05, 600.0)
         self.minutes.setValue(3.0)
         self.minutes.setSuffix(" min")
+        self.steps = QSpinBox()
+        self.steps.setRange(0, 10_000_000)
+        self.steps.setSpecialValueText("as many as fit into the time")
         self.arch, self.resolution = (
             _choice(bakes.ARCHITECTURES, "2x32"),
             _choice(RESOLUTIONS, "512"),
@@ -106,6 +110,7 @@ class BakePanel(QWidget):
         form = QFormLayout()
         for label, widget in (
             ("&Material", self.material), ("&Output", self.output), ("&Time", self.minutes),
+            ("Ste&ps", self.steps),
             ("&Decoder", self.arch), ("&Texels", self.resolution), ("&Latents", self.latents),
             ("&Weights", self.weights), ("W&atch", self.watched),
         ):  # fmt: skip
@@ -145,7 +150,7 @@ class BakePanel(QWidget):
         """What the form says."""
         return BakeJob(
             Path(self.material.text()), Path(self.output.text()), self.minutes.value(),
-            self.arch.currentText(), int(self.resolution.currentText()),
+            self.steps.value(), self.arch.currentText(), int(self.resolution.currentText()),
             self.latents.currentText(), self.weights.currentText(),
         )  # fmt: skip
 

@@ -37,7 +37,7 @@ def add_panels(window: Window) -> Panels:
         Timeline(),
     )
     left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-    window.add_dock("Decoder", panels.decoder, left)
+    decoder = window.add_dock("Decoder", panels.decoder, left)
     bake = window.add_dock("Bake", _scrolled(panels.bake), right)
     plugins = window.add_dock("Plugins", _scrolled(panels.plugins), right)
     below = window.add_dock("Timeline", panels.timeline, Qt.DockWidgetArea.BottomDockWidgetArea)
@@ -45,6 +45,8 @@ def add_panels(window: Window) -> Panels:
     window.tabifyDockWidget(picture, bake)
     window.tabifyDockWidget(picture, plugins)
     window.tabifyDockWidget(window.docks["Scene"], window.docks["Materials"])
+    window.addDockWidget(left, window.docks["Pixel"])
+    window.tabifyDockWidget(decoder, window.docks["Pixel"])
     window.docks["Scene"].raise_()
     picture.raise_()
     below.hide()

@@ -73,10 +73,12 @@ class Bars(QWidget):
             side = Qt.AlignmentFlag.AlignHCenter if k < 5 else Qt.AlignmentFlag.AlignRight
             painter.drawText(box, side, f"{k / 5 * (high - low):.0f} ms")
         for box, span in self.boxes():
-            painter.fillRect(box, QColor(COLOURS.get(span.kind, "#6c6e73")))
-            if box.width() > 50:
+            bar = box.adjusted(0, 0, -min(1.0, box.width() / 3), 0)
+            painter.fillRect(bar, QColor(COLOURS.get(span.kind, "#6c6e73")))
+            inner = bar.adjusted(4, 0, -4, 0)
+            fitting = painter.fontMetrics().horizontalAdvance(span.name) <= inner.width()
+            if fitting:
                 painter.setPen(QColor("#ffffff"))
-                inner = box.adjusted(4, 0, -2, 0)
                 painter.drawText(inner, Qt.AlignmentFlag.AlignVCenter, span.name)
 
     def event(self, event: QEvent | None) -> bool:
