@@ -124,6 +124,8 @@ class Materials:
         inline = inline_of(bsdf)
         if isinstance(inline, Layered):
             return self._layered(inline)
+        if inline is not None:
+            raise _unknown(owner, type(inline).__name__)
         build = BUILDERS.get(kind)
         if build is None:
             raise _unknown(owner, kind)
