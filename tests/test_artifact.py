@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etendue.artifact import SCHEMA, Artifact, digest, read_artifact, require, write_artifact
+from etendue.artifact import (
+    SCHEMA,
+    Artifact,
+    digest,
+    join_materials,
+    read_artifact,
+    read_material,
+    require,
+    split_name,
+    write_artifact,
+)
 from etendue.core.errors import InputError
 
 
@@ -92,3 +103,73 @@ def test_require_names_the_tensor() -> None:
         require("x", _sample(), {"b": (4, 4)})
     with pytest.raises(InputError, match="tensor c does not fit"):
         require("x", _sample(), {"c": (1,)})
+
+
+def _set(**entry: Any) -> Artifact:
+    """Two materials that share the tensor `frames`."""
+    frames = np.ones((2, 2), np.float32)
+    members = [
+        Artifact(
+            {"kind": "material", "name": name, "arch": {"evaluator": "2x32"}, "lod": {"k": k}},
+            {"frames": frames, "latents": np.full((k + 1, 3), k, np.float16)},
+        )
+        for k, name in enumerate(("oak", "gold"))
+    ]
+    joined = join_materials(members, {"arch": {"evaluator": "2x32"}}, ["frames"])
+    first = {**joined.header["materials"][0], **entry}
+    listed = [first, joined.header["materials"][1]]
+    return Artifact({**joined.header, "materials": listed}, joined.tensors)
+
+
+def test_a_set_stores_what_is_shared_once(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "set.eta", _set())
+    whole = read_artifact(tmp_path / "set.eta", kind="set")
+    assert set(whole.tensors) == {"frames", "0/latents", "1/latents"}
+    assert all("arch" not in entry for entry in whole.header["materials"])
+    gold = read_material(tmp_path / "set.eta", "gold")
+    assert gold.header["kind"] == "material" and gold.header["lod"] == {"k": 1}
+    assert gold.header["arch"] == {"evaluator": "2x32"} and "materials" not in gold.header
+    assert set(gold.tensors) == {"frames", "latents"}
+    assert gold.tensors["latents"].shape == (2, 3)
+
+
+def test_materials_of_a_set_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "set.eta"
+    write_artifact(file, _set())
+    with pytest.raises(InputError, match=r"several materials; got gold, oak.*set\.eta#oak"):
+        read_material(file)
+    with pytest.raises(InputError, match=r"no such material; got tin, expected one of: gold, oak"):
+        read_material(file, "tin")
+    with pytest.raises(InputError, match="wrong kind of data; got set, expected material"):
+        read_artifact(file, kind="material")
+    write_artifact(tmp_path / "one.eta", _sample())
+    assert read_material(tmp_path / "one.eta", "x").header["name"] == "x"
+    with pytest.raises(InputError, match="no such material; got y, expected x"):
+        read_material(tmp_path / "one.eta", "y")
+    write_artifact(tmp_path / "field.eta", Artifact({"kind": "field"}, {}))
+    with pytest.raises(InputError, match="got field, expected material"):
+        read_material(tmp_path / "field.eta")
+
+
+@pytest.mark.parametrize("name", ["gold", "", None, 3])
+def test_lists_of_materials_that_are_not_usable(tmp_path: Path, name: object) -> None:
+    """Two of one name, an empty one, none, a number."""
+    write_artifact(tmp_path / "bad.eta", _set(name=name))
+    with pytest.raises(InputError, match=r"bad\.eta: its list of materials is not usable"):
+        read_material(tmp_path / "bad.eta", "gold")
+
+
+@pytest.mark.parametrize("listed", [None, [], "oak", [3, 4], {"oak": 1}])
+def test_headers_without_a_list_of_materials(tmp_path: Path, listed: object) -> None:
+    header = {**_set().header, "materials": listed}
+    write_artifact(tmp_path / "bad.eta", Artifact(header, _set().tensors))
+    with pytest.raises(InputError, match="its list of materials is not usable"):
+        read_material(tmp_path / "bad.eta", "oak")
+
+
+def test_a_file_with_the_whole_name_is_meant_first(tmp_path: Path) -> None:
+    file = tmp_path / "a#b.eta"
+    assert split_name(tmp_path / "set.eta#x y") == (tmp_path / "set.eta", "x y")
+    assert split_name(file) == (tmp_path / "a", "b.eta")
+    file.write_bytes(b"")
+    assert split_name(file) == (file, None)

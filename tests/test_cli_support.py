@@ -77,3 +77,29 @@ def test_print_json_converts(capsys: pytest.CaptureFixture[str]) -> None:
         "4": ["é", None],
     }
     assert "é" in text
+
+
+def test_times_in_seconds() -> None:
+    from etendue.cli_support import parse_time
+
+    for text, seconds in (("20s", 20), ("1.5m", 90), ("2", 120), ("0.5h", 1800), ("3M", 180)):
+        assert parse_time(text) == pytest.approx(seconds)
+    for text in ("", "s", "soon", "-1", "0s", "nan", "infs", "1d"):
+        with pytest.raises(InputError, match="--time"):
+            parse_time(text)
+
+
+def test_the_age_counts_only_for_the_program_itself() -> None:
+    import subprocess
+    import sys
+
+    from etendue.cli_support import seconds_since_start
+
+    assert seconds_since_start() == 0.0  # here pytest is the program
+    code = (
+        "import sys, time; sys.argv[0] = '/usr/bin/etendue'\n"
+        "from etendue.cli_support import seconds_since_start as age\n"
+        "first = age(); time.sleep(0.2); print(age() - first)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) >= (0.15 if sys.platform == "linux" else 0.0)

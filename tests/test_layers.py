@@ -26,7 +26,7 @@ RANKS = (
     {"cli"},
 )
 # together they are the package `cli`
-TOP = {"cli", "cli_support", "commands", "report", "__main__"}
+TOP = {"api", "cli", "cli_support", "commands", "report", "__main__"}
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # libraries that only these packages may import; `schedule.parallel` splits torch networks over
 # processes, the rest of the scheduling core knows no library

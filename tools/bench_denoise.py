@@ -89,5 +89,5 @@ def main(argv: list[str]) -> int:
     text = table(rows, size, args.spp, args.truth)
     print(text)
     if args.write:
-        write_section("denoise", f"## Denoising\n\n{text}")
+        write_section("denoise", f"## Denoising\n\n`tools/bench.py denoise`: {text}")
     return 0

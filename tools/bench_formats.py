@@ -48,7 +48,7 @@ def plan_name(plan: tuple[str, str]) -> str:
 
 def measure(artifact: Path, document: Path, setup: Setup) -> dict[str, Any]:
     """Figures of one material in every plan."""
-    from etendue.artifact import read_artifact, write_artifact
+    from etendue.artifact import read_artifact, read_material, split_name, write_artifact
     from etendue.bake.requantise import requantise
     from etendue.bsdf.layered import Layered
     from etendue.bsdf.neural import NeuralBSDF
@@ -57,7 +57,7 @@ def measure(artifact: Path, document: Path, setup: Setup) -> dict[str, Any]:
     from etendue.report.views import VIEWS, Stage
     from etendue.scene.materialx import load_material
 
-    original = read_artifact(artifact, kind="material")
+    original = read_material(*split_name(artifact))
     side = int(original.header["lod"]["resolution"])
     reference = Layered(load_material(document, None, max(side, 4)))
     stages = [Stage(view, artifact, setup.size) for view in VIEWS[: setup.views]]

@@ -1,6 +1,7 @@
 """Étendue: deep layered materials baked into neural ones and path-traced inline.
 
-The names below are resolved on first use, so `import etendue` loads no heavy library.
+The names below are resolved on first use, so `import etendue` loads no heavy library. Verbs carry
+their object (`render_scene`) because `etendue.render` is the package.
 """
 
 from __future__ import annotations
@@ -11,48 +12,60 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from etendue.api import (
+        bake_material,
+        compare,
+        denoise,
+        edit_scene,
+        load_scene,
+        render_frames,
+        render_scene,
+    )
     from etendue.artifact import Artifact, read_artifact, write_artifact
-    from etendue.bake.material import bake as bake_material
-    from etendue.bake.settings import BakeSettings
     from etendue.core.errors import DeviceError, EtendueError, InputError
-    from etendue.device.caps import best_variant
-    from etendue.device.drjit import activate
+    from etendue.render.film import Film
     from etendue.scene.material import LayeredMaterial
     from etendue.scene.materialx import load_material
-    from etendue.scene.scene import Scene, load_scene
+    from etendue.scene.scene import Scene
 
 _HOMES = {
     "Artifact": "artifact",
-    "BakeSettings": "bake.settings",
     "DeviceError": "core.errors",
     "EtendueError": "core.errors",
+    "Film": "render.film",
     "InputError": "core.errors",
     "LayeredMaterial": "scene.material",
     "Scene": "scene.scene",
-    "activate": "device.drjit",
-    "bake_material": "bake.material:bake",
-    "best_variant": "device.caps",
+    "bake_material": "api",
+    "compare": "api",
+    "denoise": "api",
+    "edit_scene": "api",
     "load_material": "scene.materialx",
-    "load_scene": "scene.scene",
+    "load_scene": "api",
     "read_artifact": "artifact",
+    "render_frames": "api",
+    "render_scene": "api",
     "write_artifact": "artifact",
 }
 
 __all__ = [
     "Artifact",
-    "BakeSettings",
     "DeviceError",
     "EtendueError",
+    "Film",
     "InputError",
     "LayeredMaterial",
     "Scene",
     "__version__",
-    "activate",
     "bake_material",
-    "best_variant",
+    "compare",
+    "denoise",
+    "edit_scene",
     "load_material",
     "load_scene",
     "read_artifact",
+    "render_frames",
+    "render_scene",
     "write_artifact",
 ]
 

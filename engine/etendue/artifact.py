@@ -3,6 +3,10 @@
 `__metadata__["etendue"]` holds `{"sha256": ..., "header": {...}}`. The hash covers the header and
 every tensor's name, dtype, shape and bytes, so a flipped bit anywhere is found on load. Nothing in
 a file is ever executed or looked up on disk: tensors are arrays, the header is plain JSON.
+
+A file of kind "set" holds several materials on one decoder. Its header lists them under "materials"
+(name, lod, latent, provenance, quality); frames, evaluator and sampler have the names that they
+have in a file of kind "material", and what belongs to the k-th material begins with `k/`.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from etendue.core.files import atomic_path
 
 SCHEMA = 1
 KEY = "etendue"
+SET = "set"
 _REBAKE = "Bake it again or fetch an intact copy"
 
 
@@ -84,6 +89,81 @@ def read_artifact(path: str | os.PathLike[str], *, kind: str | None = None) -> A
             path, "holds the wrong kind of data", got=header.get("kind"), expected=kind
         )
     return Artifact(header, tensors)
+
+
+def join_materials(
+    members: Sequence[Artifact], shared: Mapping[str, Any], decoder: Sequence[str]
+) -> Artifact:
+    """A set of `members`, whose tensors named in `decoder` are equal and stored once.
+
+    `shared` is the set's own header; what the members' say likewise is left out of theirs.
+    """
+    tensors = {name: members[0].tensors[name] for name in decoder}
+    entries = []
+    for k, member in enumerate(members):
+        own = {f"{k}/{n}": array for n, array in member.tensors.items() if n not in tensors}
+        tensors |= own
+        entries.append(
+            {n: v for n, v in member.header.items() if n != "kind" and shared.get(n) != v}
+        )
+    return Artifact({"kind": SET, **shared, "materials": entries}, tensors)
+
+
+def material_names(source: object, artifact: Artifact) -> tuple[str, ...]:
+    """Names of the materials in a set; `InputError` naming `source` when its list is unusable."""
+    entries = artifact.header.get("materials")
+    entries = entries if isinstance(entries, list) else []
+    names = [e.get("name") for e in entries if isinstance(e, dict)]
+    texts = tuple(name for name in names if isinstance(name, str) and name)
+    if not texts or len(set(texts)) != len(entries):
+        raise InputError(source, "its list of materials is not usable", got=names, fix=_REBAKE)
+    return texts
+
+
+def pick_material(source: object, artifact: Artifact, name: str | None) -> Artifact:
+    """The material `name` (the only one when None) of a set, as a file of its own would hold it."""
+    names = material_names(source, artifact)
+    listed = ", ".join(sorted(names))
+    if name is None and len(names) > 1:
+        raise InputError(
+            source, "holds several materials", got=listed, fix=f"Name one: {source}#{names[0]}"
+        )
+    if name is not None and name not in names:
+        raise InputError(source, "holds no such material", got=name, expected=f"one of: {listed}")
+    k = 0 if name is None else names.index(name)
+    tensors = {n: array for n, array in artifact.tensors.items() if "/" not in n}
+    for full, array in artifact.tensors.items():
+        if full.startswith(f"{k}/"):
+            tensors[full.removeprefix(f"{k}/")] = array
+    shared = {n: v for n, v in artifact.header.items() if n != "materials"}
+    return Artifact({**shared, **artifact.header["materials"][k], "kind": "material"}, tensors)
+
+
+def split_name(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """File and material of `FILE#NAME`; a file that has the whole name is meant first."""
+    path = Path(path)
+    if path.is_file() or "#" not in path.name:
+        return path, None
+    stem, _, name = path.name.partition("#")
+    return path.with_name(stem), name
+
+
+def read_material(path: str | os.PathLike[str], name: str | None = None) -> Artifact:
+    """Read and verify a baked material; `name` says which one of a set (of one, none is needed).
+
+    Texts `FILE.eta#NAME` are taken apart by `split_name`.
+    """
+    file = Path(path)
+    artifact = read_artifact(file)
+    kind = artifact.header.get("kind")
+    if kind == SET:
+        return pick_material(file, artifact, name)
+    if kind != "material":
+        raise InputError(file, "holds the wrong kind of data", got=kind, expected="material")
+    if name is not None and name != artifact.header.get("name"):
+        found = artifact.header.get("name")
+        raise InputError(file, "holds no such material", got=name, expected=found)
+    return artifact
 
 
 def _canonical(value: Mapping[str, Any]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import InputError
@@ -46,6 +49,23 @@ def parse_time(text: str, option: str = "--time") -> float:
             option, "cannot be read", got=repr(text), expected="MINUTES, or such as 20s, 3m, 1h"
         ) from None
     return positive(value * (scale or 60.0), option)
+
+
+def seconds_since_start() -> float:
+    """How long ago this process began, where the system tells and étendue is the program; else 0.
+
+    A time limit includes loading the libraries, which the command line has done by now.
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if getattr(spec, "name", "") != "etendue.__main__" and Path(sys.argv[0]).name != "etendue":
+        return 0.0
+    try:
+        # after the name in brackets, field 22 of proc(5): clock ticks from boot to start
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return max(up - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def positive(value: float, option: str) -> float:

@@ -62,14 +62,28 @@ def test_outliers_move_and_only_they() -> None:
     assert np.exp(calm[9, 0]) > 0.6, "no further than needed"
 
 
-def test_bright_surroundings_are_left_for_the_darkest_neighbour() -> None:
+def test_bright_surroundings_are_left_for_the_mean_of_the_texture() -> None:
     latents = np.full((TEXELS, 8), np.log(1.2))
     latents[10, 0] = np.log(0.3)
+    latents[-1, 0] = np.log(0.5)
     calm, count = bound.tame(_gray(latents))
-    assert count == TEXELS - 1
+    assert count == TEXELS - 2
+    assert np.exp(calm[:, 0]).max() <= ALBEDO_LIMIT
     index = np.arange(64).reshape(8, 8)
-    nearby = [index[r, c] for r in (0, 1, 2) for c in (1, 2, 3)]
-    assert np.exp(calm[nearby, 0]).max() < 0.31
+    nearby = {int(index[r, c]) for r in (0, 1, 2) for c in (1, 2, 3)}
+    far = [k for k in range(TEXELS - 1) if k not in nearby]
+    assert np.exp(calm[far, 0]).min() > 0.85, "no further than needed"
+
+
+def test_one_azimuth_is_enough_to_be_found() -> None:
+    """Cones of every look see each of eight azimuths within half the spacing of their views."""
+    for look in bound.LOOKS:
+        views = bound.views_of(look)
+        assert np.allclose(np.linalg.norm(views, axis=1), 1)
+        z = views[:, 2].reshape(look.cosines, look.azimuths)
+        assert np.allclose(z, z[:, :1]) and z[0, 0] == bound.LOWEST and z[-1, 0] == 1
+        phi = np.sort(np.arctan2(views[:, 1], views[:, 0])[: look.azimuths])
+        assert np.allclose(np.diff(phi), 2 * np.pi / look.azimuths)
 
 
 def test_neighbours_wrap_on_their_own_level() -> None:

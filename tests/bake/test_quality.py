@@ -10,7 +10,7 @@ import pytest
 
 from etendue.artifact import Artifact
 from etendue.bake.material import bake
-from etendue.bake.quality import heldout_error, mean_ratio
+from etendue.bake.quality import heldout_error, heldout_loss, mean_ratio
 from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS
 
@@ -35,6 +35,16 @@ def test_the_wrong_material_is_told_by_its_error(fitted: Artifact) -> None:
     (right,) = heldout_error(fitted, Layered(plain(), walks=64))
     (wrong,) = heldout_error(fitted, Layered(matte(0.9), walks=64))
     assert wrong["relative"] > 2 * right["relative"]
+
+
+def test_loss_grows_by_the_square_of_a_factors_logarithm(fitted: Artifact) -> None:
+    """Half as bright adds at most about ln(2)^2, less where values are near the loss's epsilon."""
+    reference = Layered(plain(), walks=64)
+    half = {**fitted.tensors, "energy": 0.5 * fitted.tensors["energy"]}
+    before = heldout_loss(fitted, reference)
+    added = heldout_loss(Artifact(fitted.header, half), reference) - before
+    assert before < 0.1
+    assert 0.3 * np.log(2) ** 2 < added < 1.2 * np.log(2) ** 2
 
 
 def test_bias_follows_a_scaled_energy_table(fitted: Artifact) -> None:

@@ -7,18 +7,15 @@ import itertools
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from etendue.artifact import Artifact
 from etendue.bake import train
-from etendue.bake.latents import parameter_pyramid
+from etendue.bake.fit import Fit, Subject, from_checkpoint, start, to_checkpoint
 from etendue.bake.material import bake
-from etendue.bake.network import mlp
 from etendue.bake.target import Batch, produce
 from etendue.bsdf.layered import Layered
-from etendue.bsdf.pyramid import level_offsets
 
 from .conftest import RESOLUTION, TINY, painted, plain
 
@@ -67,7 +64,7 @@ def test_race_halves_its_field_and_keeps_the_best() -> None:
     settings = dataclasses.replace(TINY, steps=1000, instances=8, race_share=0.3)
     counts = [train.survivors(settings, step) for step in range(0, 1001, 50)]
     assert counts[:8] == [8, 8, 4, 4, 2, 2, 1, 1] and set(counts[8:]) == {1}
-    training = train.start(settings, None)
+    training = start(settings, [Subject(Layered(plain()), 1)])
     for fit, smooth in zip(training.fits, [5.0, 3.0, 8.0, 1.0, 7.0, 2.0, 6.0, 4.0], strict=True):
         fit.smooth = smooth
     training.step = 100
@@ -78,12 +75,14 @@ def test_race_halves_its_field_and_keeps_the_best() -> None:
 
 def test_instances_differ_and_see_every_row() -> None:
     settings = dataclasses.replace(TINY, instances=3)
-    training = train.start(settings, None)
+    reference = Layered(plain(), walks=1)
+    subjects = [Subject(reference, 1)]
+    training = start(settings, subjects)
     weights = [fit.params["evaluator.w0"].detach() for fit in training.fits]
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
-    batch = produce(Layered(plain(), walks=1), 64, 4, 1, 0, 0, at_centres=False)
+    batch = produce(reference, 64, 4, 1, 0, 0, at_centres=False)
     before = [w.clone() for w in weights]
-    train._step(settings, training, batch)
+    train._step(settings, training, subjects, [batch])
     assert training.step == 1 and all(fit.smooth > 0 for fit in training.fits)
     assert all(not torch.equal(a, b) for a, b in zip(before, weights, strict=True))
 
@@ -116,50 +115,26 @@ def test_directions_of_infinite_density_do_not_train_the_sampler() -> None:
     assert bool((log_q.grad[:3] < 0).all())
 
 
-def test_dropping_the_encoder_keeps_its_latents() -> None:
-    data = painted().texture.data
-    fit = train.start(TINY, data).fits[0]
-    with torch.no_grad():
-        expected = mlp(torch.from_numpy(parameter_pyramid(data)), fit.params, "encoder")
-    after = train.drop_encoder(TINY, fit)
-    assert after.features is None
-    assert not any(name.startswith("encoder") for name in after.params)
-    assert after.params["latents"].shape == (level_offsets(RESOLUTION)[-1], 8)
-    assert after.params["latents"].requires_grad
-    torch.testing.assert_close(after.params["latents"].detach(), expected)
-
-
 def test_every_visit_of_a_pool_sees_each_texel_once() -> None:
-    order = train._order(TINY, 3)
+    order = train._order(TINY, 3, TINY.texels)
     count = TINY.texels * TINY.pool
     assert order.shape == (TINY.pool * TINY.reuse, TINY.texels)
     for visit in order.reshape(TINY.reuse, count):
         assert torch.equal(visit.sort().values, torch.arange(count))
-    assert not torch.equal(order, train._order(TINY, 4))
-    assert torch.equal(order, train._order(TINY, 3))
-
-
-def test_encoder_reads_the_texel_its_batch_names() -> None:
-    batch = produce(Layered(painted(), walks=1), 200, 1, RESOLUTION, 0, 0, at_centres=True)
-    index = train._texel_index(batch, RESOLUTION)
-    data = painted().texture.data
-    rows = parameter_pyramid(data)[index.numpy()]
-    finest = batch.level.numpy() == 0
-    column, row = np.floor(batch.uv.numpy()[finest].T * RESOLUTION).astype(int)
-    scaled = (data[row, column] - data.mean((0, 1))) / data.std((0, 1))
-    np.testing.assert_allclose(rows[finest, :3], scaled, atol=1e-3)
-    np.testing.assert_allclose(rows[:, -1], batch.level.numpy() / 4, atol=1e-6)
+    assert not torch.equal(order, train._order(TINY, 4, TINY.texels))
+    assert torch.equal(order, train._order(TINY, 3, TINY.texels))
 
 
 def test_progress_saving_and_the_switch_of_phases(tmp_path: Path) -> None:
     """Pools are 6 steps, phases whole pools; half of 20 steps is about 2 pools."""
     told, phases = [], []
+    subjects = [Subject(Layered(painted(), walks=1), RESOLUTION, painted().texture.data)]
     train.run(
         TINY,
-        train.start(TINY, painted().texture.data),
-        Layered(painted(), walks=1),
+        start(TINY, subjects),
+        subjects,
         progress=lambda step, total, loss: told.append((step, total)),
-        save=lambda training: phases.append(training.fits[0].features is not None),
+        save=lambda training: phases.append(bool(training.fits[0].features)),
         stop=lambda: False,
     )
     assert told == [(6, 20), (12, 20), (18, 20), (20, 20)]
@@ -170,17 +145,18 @@ def test_a_fit_that_is_good_enough_lands_early() -> None:
     """The rate falls to its end within a tenth of the planned steps, and there the bake ends."""
     settings = dataclasses.replace(TINY, steps=120, texels=32, pool=1, reuse=2)
     asked: list[int] = []
-    training = train.start(settings, painted().texture.data)
+    subjects = [Subject(Layered(painted(), walks=1), RESOLUTION, painted().texture.data)]
+    training = start(settings, subjects)
 
-    def reached(fit: train.Fit) -> bool:
-        assert fit.features is None
+    def reached(fit: Fit) -> bool:
+        assert not fit.features
         asked.append(training.step)
         return len(asked) == 2
 
     train.run(
         settings,
         training,
-        Layered(painted(), walks=1),
+        subjects,
         progress=lambda step, total, loss: None,
         save=lambda training: None,
         stop=lambda: False,
@@ -192,6 +168,6 @@ def test_a_fit_that_is_good_enough_lands_early() -> None:
     assert all(a > b for a, b in itertools.pairwise(rates))
     assert rates[0] == train.learning_rate(settings, 80)
     assert rates[-1] == pytest.approx(settings.lr_end)
-    saved = train.to_checkpoint(training, {})
-    again = train.from_checkpoint(settings, saved, None)
+    saved = to_checkpoint(training, {})
+    again = from_checkpoint(settings, saved, subjects)
     assert again.landing == (80, 92) and again.fits[0].smooth == training.fits[0].smooth

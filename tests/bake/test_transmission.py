@@ -10,7 +10,6 @@ import pytest
 
 from etendue.artifact import read_artifact
 from etendue.bake.settings import BakeSettings
-from etendue.core.errors import InputError
 from etendue.device.drjit import activate
 from etendue.scene.material import Interior, Layer, LayeredMaterial, LayerKind, Stack
 
@@ -83,19 +82,50 @@ def test_heldout_errors(baked: Path) -> None:
     assert all(0.0 < row["relative"] < 3.0 for row in rows)
 
 
-def test_a_wall_has_two_lobes_and_no_resume(tmp_path: Path) -> None:
-    from etendue.bake.material import bake
+def wall() -> LayeredMaterial:
+    glass = Layer(LayerKind.DIELECTRIC, alpha=(0.3, 0.3), eta=1.5)
+    layers = (glass, replace(glass, eta=1 / 1.5), Layer(LayerKind.OPEN))
+    return LayeredMaterial("wall", layers, (Stack((1.0, 1.0, 1.0), (0, 1, 2)),))
+
+
+def test_a_wall_has_no_boundary() -> None:
     from etendue.bake.transmission import boundary_index, first_lobe
 
     activate()
-    glass = Layer(LayerKind.DIELECTRIC, alpha=(0.3, 0.3), eta=1.5)
-    back = replace(glass, eta=1 / 1.5)
-    layers = (glass, back, Layer(LayerKind.OPEN))
-    wall = LayeredMaterial("wall", layers, (Stack((1.0, 1.0, 1.0), (0, 1, 2)),))
-    assert boundary_index(wall) == 1.0
+    assert boundary_index(wall()) == 1.0
     assert boundary_index(frosted()) == 1.5
-    first: Any = first_lobe(wall, 1)
+    first: Any = first_lobe(wall(), 1)
     assert first.chart.eta == 1.0
-    with pytest.raises(InputError, match="cannot be resumed"):
-        bake(wall, TINY, tmp_path / "w.eta", resume=True)
-    assert not (tmp_path / "w.eta").exists()
+
+
+def test_stopped_and_resumed_equals_uninterrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first lobe, at its end, and in the second one."""
+    from etendue.bake import transmission
+    from etendue.bake.material import bake, checkpoint_path
+    from etendue.bake.train import BakeStoppedError
+
+    activate()
+    monkeypatch.setattr(transmission, "SAMPLES", 1 << 10)
+    monkeypatch.setattr(transmission, "ROUNDS", 1)
+    whole: list[int] = []
+    bake(wall(), TINY, tmp_path / "whole.eta", progress=lambda s, t, x: whole.append(s))
+    assert len(whole) == 8, "four pools for each of two lobes"
+    for pools in (2, 4, 6):
+        out, seen = tmp_path / f"{pools}.eta", [0]
+
+        def progress(step: int, total: int, loss: float, seen: list[int] = seen) -> None:
+            seen.append(step)
+
+        with pytest.raises(BakeStoppedError):
+            bake(
+                wall(), TINY, out, progress=progress,
+                stop=lambda seen=seen, pools=pools: len(seen) > pools,
+            )  # fmt: skip
+        assert not out.exists() and checkpoint_path(out).exists()
+        assert seen[1:] == whole[:pools]
+        bake(wall(), TINY, out, resume=True, progress=progress)
+        assert seen[1:] == whole, "no pool was done twice"
+        assert out.read_bytes() == (tmp_path / "whole.eta").read_bytes()
+        assert not checkpoint_path(out).exists()

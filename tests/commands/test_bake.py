@@ -336,7 +336,6 @@ def test_a_real_document_whose_texture_is_missing(
 @pytest.mark.parametrize(
     "option",
     [
-        ("--report", "pictures"),
         ("--target-flip", "0.1"),
         ("--reciprocal",),
         ("--latents", "cb3"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from etendue.artifact import SCHEMA, Artifact, digest, write_artifact
+from etendue.artifact import SCHEMA, Artifact, digest, join_materials, write_artifact
 from etendue.bake import network
 from etendue.cli import main
 
@@ -212,3 +212,35 @@ def test_hostile_json_is_one_line(tmp_path: Path, capsys: Output, text: str) -> 
     assert main(["inspect", str(tmp_path / "x.eta")]) != 0
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_a_set_shows_each_material_and_its_part_of_the_decoder(
+    tmp_path: Path, capsys: Output, refused: Callable[[str, Path], None]
+) -> None:
+    """Own bytes and equal parts of the decoder add up to all tensors."""
+    first, second = make(name="oak"), make(name="gold", lod={"resolution": 1})
+    small = {**first.tensors, "latents": first.tensors["latents"][:1]}
+    members = [first, Artifact(second.header, small)]
+    decoder = [n for n in first.tensors if n not in ("latents", "energy", "albedo")]
+    file = tmp_path / "set.eta"
+    write_artifact(file, join_materials(members, {"arch": first.header["arch"]}, decoder))
+    assert main(["inspect", str(file), "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["kind"] == "set" and list(info["materials"]) == ["oak", "gold"]
+    rows = info["materials"].values()
+    assert sum(row["amortised_bytes"] for row in rows) == info["tensor_bytes"]
+    assert sum(row["own_bytes"] for row in rows) + info["decoder_bytes"] == info["tensor_bytes"]
+    assert info["materials"]["oak"]["own_bytes"] == 21 * 16 + 33 * 12 + 27 * 4
+    assert info["materials"]["gold"]["latents"]["texels"] == 1
+    assert all(row["alone_bytes"] == row["own_bytes"] + info["decoder_bytes"] for row in rows)
+    assert info["decoder_bytes"] == sum(first.tensors[n].nbytes for n in decoder)
+    assert main(["inspect", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert any(line.split()[:2] == ["oak", "21"] for line in text.splitlines())
+    assert main(["inspect", f"{file}#gold", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["name"] == "gold" and one["part_bytes"]["latents"] == 16
+    assert main(["inspect", f"{file}#tin"]) == 2
+    assert "holds no such material; got tin, expected one of: gold, oak" in capsys.readouterr().err
+    file.write_bytes(file.read_bytes()[:-5] + b"abcde")
+    refused("is damaged", file)

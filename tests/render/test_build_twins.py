@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etendue.artifact import Artifact, write_artifact
+from etendue.artifact import Artifact, join_materials, write_artifact
 from etendue.bsdf.pyramid import level_offsets
 from etendue.cli import main
 from etendue.core.errors import DeviceError, InputError
@@ -120,3 +120,32 @@ def test_the_same_picture_without_llvm(
     np.testing.assert_allclose(
         read_image(slow).mean((0, 1)), read_image(fast).mean((0, 1)), rtol=0.06
     )
+
+
+@pytest.mark.parametrize("variant", ["scalar_rgb", "llvm_ad_rgb"])
+def test_materials_of_a_set_are_found_by_name(scene_file: Path, variant: str) -> None:
+    """By the parameter `material` in the file and by FILE.eta#NAME from outside."""
+    one = artifact()
+    own = ("latents", "energy", "albedo")
+    other = Artifact(one.header, {**one.tensors, "latents": -one.tensors["latents"]})
+    members = [
+        Artifact({**a.header, "name": name}, a.tensors)
+        for name, a in (("oak", one), ("gold", other))
+    ]
+    folder = scene_file.parent
+    joined = join_materials(members, {"arch": {}}, [n for n in one.tensors if n not in own])
+    write_artifact(folder / "m.eta", joined)
+    with pytest.raises(InputError, match="holds several materials; got gold, oak"):
+        build(load_scene(scene_file), size=(8, 8), variant=variant)
+    named = '"m.eta"/><string name="material" value="oak"/>'
+    scene_file.write_text(scene_file.read_text().replace('"m.eta"/>', named))
+    scene = load_scene(scene_file)
+    built = build(scene, size=(8, 8), materials={"D": folder / "m.eta#gold"}, variant=variant)
+    if variant == "scalar_rgb":
+        latents = {shape: twin.tensors["latents"] for shape, twin in built.twins.items()}
+        np.testing.assert_array_equal(latents["D"], -latents["S"])
+    else:
+        shown = {shape.id(): str(shape.bsdf()) for shape in built.mi_scene.shapes()}
+        assert "gold" in shown["D"] and "oak" in shown["S"]
+        files = {shape: path.name for shape, path in built.baked.items()}
+        assert files == {"S": "m.eta#oak", "D": "m.eta#gold"}

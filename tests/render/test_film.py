@@ -75,3 +75,44 @@ def test_other_suffixes_are_refused(samples: np.ndarray, tmp_path: Path) -> None
     with pytest.raises(InputError, match="unknown image format"):
         made_of(samples).save(tmp_path / "a.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_have_the_channels_that_compositors_look_for(tmp_path: Path) -> None:
+    import OpenImageIO
+
+    from etendue.render.film import EXR_CHANNELS
+
+    sizes = {name: (4, 6, len(channels)) for name, channels in EXR_CHANNELS.items()}
+    aovs = {name: np.full(size, 0.5, np.float32) for name, size in sizes.items()}
+    rgb = np.ones((4, 6, 3), np.float32)
+    matrix = tuple(float(x) for x in range(16))
+    film = Film(
+        rgb, rgb.astype(float), np.ones((4, 6), int), 1, 0, aovs,
+        place=(3, 2, 20, 10), world_to_camera=matrix,
+    )  # fmt: skip
+    film.save(tmp_path / "a.exr")
+    source, found = OpenImageIO.ImageInput.open(str(tmp_path / "a.exr")), {}
+    while source.seek_subimage(len(found), 0):
+        spec = source.spec()
+        found[spec.get_string_attribute("oiio:subimagename")] = tuple(spec.channelnames)
+        assert (spec.x, spec.y, spec.full_width, spec.full_height) == (3, 2, 20, 10)
+        assert spec.getattribute("worldToCamera") == pytest.approx(matrix)
+    assert found == {"rgb": ("R", "G", "B"), **EXR_CHANNELS}
+    np.testing.assert_array_equal(read_parts(tmp_path / "a.exr")["motion"], aovs["motion"])
+
+
+def test_world_to_camera_puts_depth_on_z() -> None:
+    from etendue.device.drjit import activate
+    from etendue.render.path.camera_rays import world_to_camera
+
+    mi = activate()
+    look = mi.ScalarTransform4f().look_at([1, 2, 5], [0, 0.5, 0], [0, 1, 0])
+    sensor = mi.load_dict({"type": "perspective", "to_world": look})
+    matrix = np.array(world_to_camera(sensor)).reshape(4, 4)
+    forward = np.array([-1, -1.5, -5]) / np.linalg.norm([1, 1.5, 5])
+    ahead, aside = (
+        np.array([1, 2, 5]) + 3 * forward,
+        np.array([1, 2, 5]) + np.cross(forward, [0, 1, 0]),
+    )
+    np.testing.assert_allclose(np.append(ahead, 1) @ matrix, [0, 0, 3, 1], atol=1e-5)
+    assert (np.append(aside, 1) @ matrix)[0] > 0.9  # x points right

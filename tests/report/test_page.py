@@ -22,7 +22,9 @@ from etendue.report.page import ReportSettings, write_report
 from etendue.scene.material import WHITE, Layer, LayeredMaterial, LayerKind, Stack
 
 SIZE = (24, 18)
-SMALL = ReportSettings(size=SIZE, spp=4, views=1, equal_error_spp=2, repeats=1)
+SMALL = ReportSettings(
+    size=SIZE, spp=4, views=1, equal_error_spp=2, repeats=1, flyout_samples=1 << 9
+)
 NAME = "plain <script>alert('x')</script> & co"
 NOTE = "<img src=http://example.org/x.png> is replaced"
 
@@ -66,6 +68,7 @@ def test_every_file_is_there_and_nothing_else(folder: Path) -> None:
         "report.html",
         "report.json",
         *("reference.exr", "reference.png", "neural.exr", "neural.png", "flip.png"),
+        "flyout.png",
     }
 
 
@@ -124,7 +127,7 @@ class _Page(HTMLParser):
 def test_page_is_self_contained_and_escapes_names(folder: Path) -> None:
     text = (folder / "report.html").read_text()
     page = _Page(text)
-    assert len(page.references) == 6, "three pictures and three plots"
+    assert len(page.references) == 7, "three pictures, the fly-out and three plots"
     assert all(r.startswith("data:image/png;base64,") for r in page.references)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?://(?!example\.org)", text)

@@ -14,7 +14,7 @@ from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import NeuralBSDF
 from etendue.device.drjit import activate
 from etendue.layout import assets
-from etendue.report.views import VIEWS, Stage, compare_view, time_to_equal_error
+from etendue.report.views import VIEWS, Stage, compare_view, rim, time_to_equal_error
 from etendue.scene.material import WHITE, Layer, LayeredMaterial, LayerKind, Stack
 
 SIZE = (24, 18)
@@ -95,3 +95,27 @@ def test_time_to_equal_error_of_a_material_with_itself(path: Path) -> None:
     assert speed["reference_rel_mse"] == speed["neural_rel_mse"] > 0, "the same seeds"
     assert speed["reference_s"] > 0 and speed["neural_s"] > 0
     assert speed["time_ratio_equal_error"] == pytest.approx(speed["time_ratio_same_spp"])
+
+
+def test_rim_is_the_edge_of_the_mask() -> None:
+    """Of a disc, the ring of the width asked for; nothing at the border of the picture."""
+    y, x = np.mgrid[:41, :41] - 20
+    disc = np.hypot(x, y) < 15
+    ring = rim(disc, 2)
+    assert ring.sum() == pytest.approx(np.pi * (15**2 - 13**2), rel=0.15)
+    assert not ring[np.hypot(x, y) < 12].any() and not ring[~disc].any()
+    assert not rim(np.ones((8, 8), bool)).any()
+
+
+def test_a_stage_shows_the_material_that_it_is_given() -> None:
+    """A darker one in the same place is darker, whatever the scene was built with."""
+    activate()
+    stage = Stage(VIEWS[2], assets() / "materials" / "car_paint.mtlx", (16, 12))
+    means = []
+    for albedo in (0.05, 0.9):
+        base = Layer(LayerKind.DIFFUSE, "base", albedo=(albedo,) * 3)
+        paint = Layered(LayeredMaterial("plain", (base,), (Stack(WHITE, (0,)),)))
+        film = stage.shoot(paint, 16, 1, aovs=("shape_id",))
+        shown = np.isin(np.asarray(film.aovs["shape_id"]).reshape(12, 16), stage.carriers)
+        means.append(film.rgb[shown].mean())
+    assert means[0] < 0.3 * means[1]

@@ -3,8 +3,9 @@
 A texel of the finest level is seen a few dozen times in a short bake, so some latents end as
 outliers. A factor for the whole material that tames the worst of them darkens all the others; here
 only the outliers move, z' = z + t (mean of the 8 neighbours - z) with the least t that is enough,
-and where none is, they take the latent of the darkest neighbour. What that cannot mend is left to
-the table of `energy.bound_energy`.
+and where none is, likewise towards the mean of the whole texture, its coarsest texel. What happens
+nearer to the horizon than `LOWEST` (where many texels are too bright after a short bake, and hardly
+a pixel shows it) is left to the table of `energy.bound_energy`.
 """
 
 from __future__ import annotations
@@ -15,25 +16,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from etendue.artifact import Artifact
-from etendue.bake.energy import ALBEDO_LIMIT, view_grid
+from etendue.bake.energy import ALBEDO_LIMIT
 from etendue.bsdf.neural import NeuralBSDF
 from etendue.bsdf.pyramid import level_offsets, level_sizes
 
 Array = np.ndarray
 BLENDS = (0.25, 0.5, 0.75, 1.0)
+FAR_BLENDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 LANES = 1 << 22
+
+
+LOWEST = 0.1  # least cosine that is looked at; peaks are at grazing views
 
 
 @dataclass(frozen=True)
 class Look:
     """How closely texels are looked at, and from what estimate on the next closer look follows."""
 
-    views: int
+    cosines: int
+    azimuths: int
     samples: int
     beyond: float
 
 
-LOOKS = (Look(8, 8, 0.75), Look(8, 48, 0.85), Look(33, 256, ALBEDO_LIMIT))
+LOOKS = (Look(4, 4, 4, 0.75), Look(4, 4, 32, 0.85), Look(7, 8, 128, ALBEDO_LIMIT))
+
+
+def views_of(look: Look) -> Array:
+    """Viewer directions (cosines * azimuths, 3), cosines evenly in their logarithm."""
+    z = np.repeat(np.geomspace(LOWEST, 1.0, look.cosines), look.azimuths)
+    turn = np.arange(len(z)) // look.azimuths * 2.399963  # so that cones do not line up
+    phi = turn + np.arange(len(z)) % look.azimuths * (2 * np.pi / look.azimuths)
+    r = np.sqrt(1 - z * z)
+    return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
 
 
 def peak_albedo(material: NeuralBSDF, texels: Array, look: Look, seed: int = 0) -> Array:
@@ -44,10 +59,11 @@ def peak_albedo(material: NeuralBSDF, texels: Array, look: Look, seed: int = 0) 
     import drjit as dr
     import mitsuba as mi
 
-    grid, peaks = view_grid(look.views), []
-    for first in range(0, len(texels), LANES // look.views):
-        some = texels[first : first + LANES // look.views]
-        texel = np.repeat(some, look.views).astype(np.uint32)
+    grid, peaks = views_of(look), []
+    step = max(1, LANES // len(grid))
+    for first in range(0, len(texels), step):
+        some = texels[first : first + step]
+        texel = np.repeat(some, len(grid)).astype(np.uint32)
         turn = texel * 2.399963
         wi = np.tile(grid, (len(some), 1))
         x = np.cos(turn) * wi[:, 0] - np.sin(turn) * wi[:, 1]
@@ -55,7 +71,7 @@ def peak_albedo(material: NeuralBSDF, texels: Array, look: Look, seed: int = 0) 
         lanes = [np.ascontiguousarray(v, np.float32) for v in (x, y, wi[:, 2])]
         rng = mi.PCG32(size=len(texel), initstate=dr.opaque(mi.UInt64, seed))
         found = material.reflectance(mi.UInt(texel), mi.Vector3f(*lanes), look.samples, rng)
-        peaks.append(found.numpy().max(0).reshape(-1, look.views).max(1))
+        peaks.append(found.numpy().max(0).reshape(-1, len(grid)).max(1))
     return np.concatenate(peaks) if peaks else np.zeros(0)
 
 
@@ -79,22 +95,23 @@ def neighbours(texels: Array, resolution: int) -> Array:
 def tame(artifact: Artifact) -> tuple[Array, int]:
     """Latents (texels, 8) whose outliers were blended, and how many outliers there were."""
     stored = artifact.tensors["latents"]
-    latents, close = stored.astype(np.float32), LOOKS[-1]
+    latents = stored.astype(np.float32)
     resolution = int(artifact.header["lod"]["resolution"])
     material = NeuralBSDF(artifact)
     left = found = outliers(material, np.arange(len(latents)))
-    around = neighbours(found, resolution)
-    start, calm = latents[found], latents[around].mean(1)
-    for t in BLENDS:
-        if not len(left):
-            return latents, len(found)
-        rows = np.searchsorted(found, left)
-        latents[left] = start[rows] + t * (calm[rows] - start[rows])
-        tensors = {**artifact.tensors, "latents": latents.astype(stored.dtype)}
-        blended = NeuralBSDF(dataclasses.replace(artifact, tensors=tensors))
-        left = left[peak_albedo(blended, left, close) > ALBEDO_LIMIT]
-    nearby = around[np.searchsorted(found, left)]
-    peaks = peak_albedo(material, nearby.ravel(), close).reshape(nearby.shape)
-    darkest = nearby[np.arange(len(left)), peaks.argmin(1)]
-    latents[left] = stored[darkest].astype(np.float32)
+    for target, blends in (
+        (lambda texels: latents[neighbours(texels, resolution)].mean(1), BLENDS),
+        (lambda texels: latents[-1], FAR_BLENDS),
+    ):
+        start, calm = latents[left], target(left)
+        first = left
+        for t in blends:
+            if not len(left):
+                break
+            rows = np.searchsorted(first, left)
+            latents[left] = (start + t * (calm - start))[rows]
+            tensors = {**artifact.tensors, "latents": latents.astype(stored.dtype)}
+            blended = NeuralBSDF(dataclasses.replace(artifact, tensors=tensors))
+            left = left[peak_albedo(blended, left, LOOKS[-1]) > ALBEDO_LIMIT]
+        latents[left] = stored[left]
     return latents, len(found)

@@ -31,6 +31,25 @@ def point(
     return ShadingPoint(at, mi.Vector3f(*wi) + zero, zero + footprint)
 
 
+def sideways() -> Any:
+    """The sphere for `mitsuba.chi2`, with its poles at +-x.
+
+    A pole's cell is wide: a lobe of a few degrees around +z would be lost between the points of
+    its quadrature. The horizon stays a border of cells.
+    """
+    from mitsuba.chi2 import SphericalDomain
+
+    class Sideways(SphericalDomain):
+        def map_forward(self, p: Any) -> Any:
+            v = super().map_forward(p)
+            return mi.Vector3f(v.z, v.x, v.y)
+
+        def map_backward(self, p: Any) -> Any:
+            return super().map_backward(mi.Vector3f(p.y, p.z, p.x))
+
+    return Sideways()
+
+
 def chi_squared(
     bsdf: InlineBSDF,
     uv: tuple[float, float],
@@ -38,8 +57,11 @@ def chi_squared(
     samples: int = 200_000,
     footprint: float = 0.0,
 ) -> bool:
-    """`mitsuba.chi2` of sample against pdf at one point, footprint and incidence."""
-    from mitsuba.chi2 import ChiSquareTest, SphericalDomain
+    """`mitsuba.chi2` of sample against pdf at one point, footprint and incidence.
+
+    Incidences beyond 90 degrees look from below. Delta directions have no density and do not count.
+    """
+    from mitsuba.chi2 import ChiSquareTest
 
     wi = direction(degrees)
 
@@ -49,14 +71,17 @@ def chi_squared(
         found = bsdf.sample(
             point(uv, wi, lanes, footprint), order, mi.PCG32(size=lanes), mi.Bool(True)
         )
-        clear = (found.pdf > 0) & (found.wo.z > HORIZON)
-        return found.wo, dr.select(clear, 1.0, 0.0)
+        clear = (found.pdf > 0) & (dr.abs(found.wo.z) > HORIZON)
+        if found.delta is not None:
+            clear &= ~found.delta
+        # a lost draw may be any vector
+        return dr.select(clear, found.wo, mi.Vector3f(0, 0, 1)), dr.select(clear, 1.0, 0.0)
 
     def density(wo: Any) -> Any:
         return bsdf.pdf(point(uv, wi, dr.width(wo), footprint), wo, mi.Bool(True))
 
     test: Any = ChiSquareTest(
-        domain=SphericalDomain(),
+        domain=sideways(),
         sample_func=sample,
         pdf_func=density,
         sample_dim=3,

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from etendue import __version__
-from etendue.artifact import Artifact, digest, write_artifact
-from etendue.bake import train
+from etendue.artifact import Artifact, write_artifact
+from etendue.bake import fit, train
 from etendue.bake.bound import tame
-from etendue.bake.checkpoint import load_checkpoint
+from etendue.bake.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from etendue.bake.decoder import Donor, begin_on, with_decoder
 from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
 from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
-from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
-from etendue.formats.material import plain
 from etendue.scene.material import LayeredMaterial
 
 SAVE_EVERY_S = 20.0
@@ -58,7 +57,7 @@ def bake(
     stop: Callable[[], bool] = lambda: False,
     save_every_s: float = SAVE_EVERY_S,
     good_enough: Callable[[Artifact], bool] | None = None,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> Artifact:
     """Fit `material`, write `out`, return the artifact.
 
@@ -69,31 +68,30 @@ def bake(
     `train.BakeStoppedError` after `stop()` turned true (the checkpoint is then up to date) and
     `InputError` for settings, files and checkpoints that do not fit.
     """
-    shared = None
     if decoder is not None:
-        settings, shared = with_decoder(settings, decoder)
+        settings = with_decoder(settings, decoder)
     check_settings(settings)
     settings = fit_resolution(settings, material)
     if material.transmits:
-        return _bake_transmission(material, settings, out, resume, progress, stop)
+        return _bake_transmission(material, settings, out, resume, progress, stop, save_every_s)
     identity = {"material": material.source_hash, "settings": settings.record()}
-    reference = Layered(material, walks=settings.walks)
-    data = material.texture.data if settings.resolution > 1 else None
+    subject = subject_of(material, settings)
     if resume:
         saved = load_checkpoint(checkpoint_path(out), identity)
-        training = train.from_checkpoint(settings, saved, data)
+        training = fit.from_checkpoint(settings, saved, [subject])
     else:
-        training = train.start(settings, data, shared)
-    saver = _saver(checkpoint_path(out), identity, settings.steps, save_every_s, stop)
+        training = fit.start(settings, [subject], begin(settings, decoder, [subject]))
+    save = fit.save_to(checkpoint_path(out), identity)
+    saver = timed_saver(save, settings.steps, save_every_s, stop)
     reached = None
     if good_enough is not None:
-        reached = _judge(material, settings, reference, good_enough)
-    fit = train.run(
-        settings, training, reference, progress=progress, save=saver, stop=stop, reached=reached
+        reached = _judge(material, settings, subject, good_enough)
+    best = train.run(
+        settings, training, [subject], progress=progress, save=saver, stop=stop, reached=reached
     )
-    if fit.features is not None:  # so short that the encoder got every step
-        fit = train.drop_encoder(settings, fit)
-    artifact = export(material, settings, fit, reference, training.history)
+    if best.features:  # so short that the encoder got every step
+        best = fit.drop_encoder(settings, best)
+    artifact = export(material, settings, best, subject, training.history)
     if (settings.latents, settings.weights) != ("f16", "f32"):
         latents, weights = settings.latents, settings.weights
         artifact = requantise(artifact, latents=latents, weights=weights, seed=settings.seed)
@@ -102,30 +100,30 @@ def bake(
     return artifact
 
 
-def with_decoder(
-    settings: BakeSettings, donor: Artifact
-) -> tuple[BakeSettings, dict[str, np.ndarray]]:
-    """Settings of a bake on the networks of `donor`, and these networks."""
-    decoded = plain(donor.header, donor.tensors, donor.header.get("name", "decoder"))
-    tensors = {n: v for n, v in decoded.items() if train.is_decoder(n)}
-    arch = donor.header["arch"]
-    changed = dataclasses.replace(
-        settings,
-        arch=arch["evaluator"],
-        sampler=arch["sampler"],
-        reciprocal=bool(arch.get("reciprocal")),
-        decoder=digest({}, tensors),
-    )
-    return changed, tensors
+def begin(
+    settings: BakeSettings, donor: Donor | None, subjects: Sequence[fit.Subject]
+) -> fit.Decoder | None:
+    """`decoder.begin_on` where there is a decoder."""
+    return None if donor is None else begin_on(settings, donor, subjects)
+
+
+def subject_of(
+    material: LayeredMaterial, settings: BakeSettings, key: str = "", seed: int | None = None
+) -> fit.Subject:
+    """`material` as training sees it; `settings` have its resolution."""
+    data = material.texture.data if settings.resolution > 1 else None
+    reference = Layered(material, walks=settings.walks)
+    seed = settings.seed if seed is None else seed
+    return fit.Subject(reference, settings.resolution, data, key, seed)
 
 
 def _judge(
     material: LayeredMaterial,
     settings: BakeSettings,
-    reference: InlineBSDF,
+    subject: fit.Subject,
     good_enough: Callable[[Artifact], bool],
-) -> Callable[[train.Fit], bool]:
-    return lambda fit: good_enough(export(material, settings, fit, reference, [], final=False))
+) -> Callable[[fit.Fit], bool]:
+    return lambda now: good_enough(export(material, settings, now, subject, [], final=False))
 
 
 def _bake_transmission(
@@ -135,25 +133,36 @@ def _bake_transmission(
     resume: bool,
     progress: train.Progress,
     stop: Callable[[], bool],
+    save_every_s: float,
 ) -> Artifact:
-    """`bake` for materials that transmit, which keep no checkpoint."""
+    """`bake` for materials that transmit."""
     from etendue.bake.transmission import bake_transmission
 
-    if resume:
-        raise InputError(
-            material.name, "transmits: its bake cannot be resumed", fix="Bake without --resume"
-        )
-    artifact = bake_transmission(material, settings, progress=progress, stop=stop)
+    path = checkpoint_path(out)
+    identity = {"material": material.source_hash, "settings": settings.record()}
+    last = [time.monotonic()]
+
+    def save(state: Checkpoint, complete: bool) -> None:
+        if complete or stop() or time.monotonic() - last[0] >= save_every_s:
+            save_checkpoint(path, dataclasses.replace(state, identity=identity))
+            last[0] = time.monotonic()
+
+    saved = load_checkpoint(path, identity) if resume else None
+    artifact = bake_transmission(
+        material, settings, progress=progress, stop=stop, save=save, saved=saved
+    )
     write_artifact(out, artifact)
+    path.unlink(missing_ok=True)
     return artifact
 
 
-def _saver(
-    path: Path, identity: dict[str, Any], steps: int, every_s: float, stop: Callable[[], bool]
-) -> Callable[[train.Training], None]:
-    save, last = train.save_to(path, identity), [time.monotonic()]
+def timed_saver(
+    save: Callable[[fit.Training], None], steps: int, every_s: float, stop: Callable[[], bool]
+) -> Callable[[fit.Training], None]:
+    """Saves every so often, when asked to stop, and at the end."""
+    last = [time.monotonic()]
 
-    def maybe(training: train.Training) -> None:
+    def maybe(training: fit.Training) -> None:
         if stop() or time.monotonic() - last[0] >= every_s or training.step >= steps:
             save(training)
             last[0] = time.monotonic()
@@ -164,23 +173,25 @@ def _saver(
 def export(
     material: LayeredMaterial,
     settings: BakeSettings,
-    fit: train.Fit,
-    reference: InlineBSDF,
+    trained: fit.Fit,
+    subject: fit.Subject,
     history: list[list[float]],
     *,
     final: bool = True,
 ) -> Artifact:
-    """Artifact of a fit: half-precision latents, energy table, guides, quality.
+    """Artifact of a material's part of a fit: half-precision latents, energy table, guides,
+    quality.
 
     Not `final`, outliers are left as they are and the energy bound is not enforced.
     """
+    latents = subject.key + "latents"
     tensors: dict[str, np.ndarray] = {
-        name: value.detach().numpy().astype(np.float32)
-        for name, value in fit.params.items()
-        if not name.startswith("encoder")
+        "latents" if name == latents else name: value.detach().numpy().astype(np.float32)
+        for name, value in trained.params.items()
+        if name == latents or fit.is_decoder(name)
     }
     tensors["latents"] = tensors["latents"].astype(np.float16)
-    tensors["energy"] = mean_ratio(tensors, reference, settings)
+    tensors["energy"] = mean_ratio(tensors, subject.reference, settings)
     tensors["albedo"] = np.zeros((3, 9), np.float32)
     artifact = Artifact(_header(material, settings, history), tensors)
     if not final:
@@ -215,7 +226,7 @@ def _header(
             "settings": settings.record(),
             "notes": list(material.notes),
         },
-        "quality": {"history": [[int(s), round(float(x), 5)] for s, x in _thin(history, 200)]},
+        "quality": {"history": history_of(history)},
     }
 
 
@@ -223,40 +234,52 @@ def _clock(marks: list[float]) -> train.Progress:
     return lambda step, total, loss: marks.append(time.monotonic())
 
 
-def _thin(rows: list[list[float]], count: int) -> list[list[float]]:
-    return rows[:: max(1, len(rows) // count)]
+def history_of(rows: list[list[float]], count: int = 200) -> list[list[float]]:
+    """Steps and losses for the header, thinned to about `count`."""
+    return [[int(s), round(float(x), 5)] for s, x in rows[:: max(1, len(rows) // count)]]
 
 
 def plan_steps(
     material: LayeredMaterial,
     settings: BakeSettings,
     minutes: float,
-    decoder: Artifact | None = None,
+    decoder: Donor | None = None,
 ) -> int:
     """Number of steps that fit into `minutes` here, from a short trial of both phases."""
     settings = fit_resolution(settings, material)
-    shared = None if decoder is None else with_decoder(settings, decoder)[1]
-    reference: InlineBSDF | None = None
     if material.transmits:
         from etendue.bake.transmission import first_lobe
 
         reference = first_lobe(material, settings.walks)
         if reference is None:  # nothing to train
             return 1
+        data = material.texture.data if settings.resolution > 1 else None
+        subject = fit.Subject(reference, settings.resolution, data, seed=settings.seed)
     else:
-        reference = Layered(material, walks=settings.walks)
-    data = material.texture.data if settings.resolution > 1 else None
+        subject = subject_of(material, settings)
+    return plan_subjects([subject], settings, minutes, decoder)
+
+
+def plan_subjects(
+    subjects: Sequence[fit.Subject],
+    settings: BakeSettings,
+    minutes: float,
+    decoder: Donor | None,
+) -> int:
+    """`plan_steps` of materials that are trained together."""
     began = time.monotonic()
+    shared = begin(settings, decoder, subjects)
     pool = settings.pool * settings.reuse
     seconds = []
-    for share in (1.0, 0.0) if data is not None else (0.0,):
+    encoder = any(subject.data is not None for subject in subjects)
+    for share in (1.0, 0.0) if encoder else (0.0,):
         trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share, instances=1)
-        training = train.start(trial, data, shared)
+        training = fit.start(trial, subjects, shared)
         marks: list[float] = []
         train.run(
             trial,
             training,
-            reference,
+            subjects,
             progress=_clock(marks),
             save=lambda training: None,
             stop=lambda: False,

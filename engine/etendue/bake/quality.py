@@ -12,6 +12,7 @@ from etendue.bake.latents import lookup
 from etendue.bake.network import evaluate
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, produce
+from etendue.bake.train import loss_evaluator
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS, energy, is_reciprocal
 from etendue.formats.material import plain
@@ -77,12 +78,7 @@ def heldout_error(
 
     Directions and texels come from a stream no training step uses.
     """
-    resolution = int(artifact.header["lod"]["resolution"])
-    batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
-    tensors = plain(artifact.header, artifact.tensors)
-    value = _predict(tensors, batch, resolution)
-    table, reciprocal = tensors["energy"], is_reciprocal(tensors)
-    value = value * _scale(table, batch, reciprocal).float()
+    value, batch = _heldout(artifact, reference, texels)
     rows = []
     for level in batch.level.unique().tolist():
         y, t = (a[batch.level == level].double() for a in (value, batch.f))
@@ -90,6 +86,25 @@ def heldout_error(
         bias = ((y - t).sum() / t.sum().clamp(min=1e-9)).item()
         rows.append({"level": level, "relative": round(error, 4), "bias": round(bias, 4)})
     return rows
+
+
+def heldout_loss(artifact: Artifact, reference: InlineBSDF, texels: int = 1024) -> float:
+    """Mean squared error of logarithms, what bakes minimise, on the samples of `heldout_error`.
+
+    Every direction counts alike, where `heldout_error` is ruled by the brightest.
+    """
+    value, batch = _heldout(artifact, reference, texels)
+    return float(loss_evaluator(value, batch.f))
+
+
+def _heldout(artifact: Artifact, reference: InlineBSDF, texels: int) -> tuple[torch.Tensor, Batch]:
+    """f |cos| (texels, 4, 3) of an artifact, and the batch of reference samples it is seen at."""
+    resolution = int(artifact.header["lod"]["resolution"])
+    batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
+    tensors = plain(artifact.header, artifact.tensors)
+    value = _predict(tensors, batch, resolution)
+    table, reciprocal = tensors["energy"], is_reciprocal(tensors)
+    return value * _scale(table, batch, reciprocal).float(), batch
 
 
 def worst_texels(

@@ -2,63 +2,29 @@
 
 Zeltner et al. 2024, sections 4 and 5. Differences: the target is stochastic, so walks are averaged
 and the colours' means are matched at the end; several direction pairs share one texel, which makes
-the encoder cheap.
+the encoder cheap; several materials may share the decoder, each step then sees some of each.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from etendue.bake import checkpoint as ck
-from etendue.bake.latents import lookup, parameter_pyramid
-from etendue.bake.network import (
-    Params,
-    evaluate,
-    init_encoder,
-    init_params,
-    log_density,
-    mlp,
-)
+from etendue.bake.fit import Fit, Subject, Training, drop_encoder, latent_of
+from etendue.bake.latents import lookup
+from etendue.bake.network import evaluate, log_density
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, Launch, launch
-from etendue.bsdf.base import InlineBSDF
-from etendue.bsdf.neural_numpy import LATENTS
-from etendue.bsdf.pyramid import level_offsets
 
 Progress = Callable[[int, int, float], None]
+Batches = Sequence[Batch]  # one per material
 EPSILON = 0.01  # values well below this are dark enough to be anything
 CHECKS = 6  # times that a bake with a target looks at itself
 LANDING = 10  # the last part of an early end is one in so many of the planned steps
 CUBE = 1e-4  # keeps the cube root's slope finite
-
-
-@dataclass
-class Fit:
-    """One network in training."""
-
-    params: Params
-    features: Tensor | None  # (texels, K) encoder inputs, None once latents are direct
-    optimizer: torch.optim.Optimizer
-    anchor: Tensor | None = None  # (texels, 8) what the encoder said, once it is gone
-    smooth: float = 0.0  # running mean of the loss, 0 before the first step
-
-
-@dataclass
-class Training:
-    """A bake in progress: the fits still in the race, one after it."""
-
-    fits: list[Fit]
-    step: int = 0
-    history: list[list[float]] = field(default_factory=list)
-    landing: tuple[int, int] | None = None  # first and last step of an early end
 
 
 class BakeStoppedError(Exception):
@@ -86,67 +52,6 @@ def loss_sampler(log_q: Tensor, batch: Batch) -> Tensor:
     return -(weight.clamp(max=50) * log_q).mean()
 
 
-def start(
-    settings: BakeSettings, data: Any, decoder: Mapping[str, np.ndarray] | None = None
-) -> Training:
-    """Fresh fits; `data` is the material's parameter texture (R, R, C) or None (constant).
-
-    The tensors of `decoder` take the place of frames, evaluator and sampler and stay as they are.
-    """
-    features = None if data is None else torch.from_numpy(parameter_pyramid(data))
-    fits = [_fresh(settings, features, k, decoder) for k in range(settings.instances)]
-    return Training(fits)
-
-
-def _fresh(
-    settings: BakeSettings,
-    features: Tensor | None,
-    instance: int,
-    decoder: Mapping[str, np.ndarray] | None,
-) -> Fit:
-    generator = torch.Generator().manual_seed(settings.seed + instance * 1_000_003)
-    params = init_params(settings.arch, settings.sampler, generator, settings.reciprocal)
-    for name, value in (decoder or {}).items():
-        params[name] = torch.from_numpy(np.array(value, np.float32))
-    if features is not None:
-        params |= init_encoder(features.shape[1], generator)
-    else:
-        texels = level_offsets(settings.resolution)[-1]
-        params["latents"] = 0.1 * torch.randn(texels, LATENTS, generator=generator)
-    return _fit(settings, params, features)
-
-
-def is_decoder(name: str) -> bool:
-    """Whether the tensor `name` belongs to what materials can share."""
-    return name.partition(".")[0] in ("frames", "evaluator", "sampler")
-
-
-def _fit(settings: BakeSettings, params: Params, features: Tensor | None) -> Fit:
-    trained = {n: v for n, v in params.items() if not settings.decoder or not is_decoder(n)}
-    for value in trained.values():
-        value.requires_grad_(True)
-    groups = [
-        {"params": [v for n, v in trained.items() if n != "latents"], "base": settings.lr},
-        {"params": [v for n, v in trained.items() if n == "latents"], "base": settings.lr_latent},
-    ]
-    groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, fused=True)
-    return Fit(params, features, optimizer)
-
-
-def drop_encoder(settings: BakeSettings, fit: Fit) -> Fit:
-    """Encode every texel once; latents become parameters, all moments start anew."""
-    assert fit.features is not None
-    with torch.no_grad():
-        latents = torch.cat(
-            [mlp(rows, fit.params, "encoder") for rows in fit.features.split(65536)]
-        )
-    kept = {k: v.detach() for k, v in fit.params.items() if not k.startswith("encoder")}
-    after = _fit(settings, kept | {"latents": latents.clone()}, None)
-    after.anchor, after.smooth = latents, fit.smooth
-    return after
-
-
 def learning_rate(
     settings: BakeSettings, step: int, landing: tuple[int, int] | None = None
 ) -> float:
@@ -160,21 +65,24 @@ def learning_rate(
     return settings.lr_end + (rate - settings.lr_end) * min(1.0, max(0.0, left))
 
 
-def train_step(settings: BakeSettings, fit: Fit, batch: Batch, rate: float) -> None:
+def train_step(
+    settings: BakeSettings, fit: Fit, subjects: Sequence[Subject], batches: Batches, rate: float
+) -> None:
     """One gradient step at `rate` times the base rates; `fit.smooth` follows the loss."""
-    params = fit.params
-    if fit.features is not None:
-        latent = mlp(fit.features[_texel_index(batch, settings.resolution)], params, "encoder")
-    else:
-        latent = lookup(params["latents"], batch.uv, batch.level, settings.resolution)
-    value = evaluate(latent, batch.wi, batch.wo, params)
-    error = loss_evaluator(value, batch.f, settings.loss)
+    latents = [latent_of(fit, s, b) for s, b in zip(subjects, batches, strict=True)]
+    latent, batch = torch.cat(latents), _joined(batches)
+    error = loss_evaluator(evaluate(latent, batch.wi, batch.wo, fit.params), batch.f, settings.loss)
     half = batch.directions(settings.pairs // 2)  # the smaller network needs fewer samples
-    spread = loss_sampler(log_density(latent.detach(), half.wi, half.wo, params), half)
-    total = error + 0.2 * spread
-    if fit.anchor is not None and settings.anchor > 0:
-        start = lookup(fit.anchor, batch.uv, batch.level, settings.resolution)
-        total = total + settings.anchor * (latent - start).square().mean()
+    log_q = log_density(latent.detach(), half.wi, half.wo, fit.params)
+    parts = zip(log_q.split([len(z) for z in latents]), batches, strict=True)
+    spread = [loss_sampler(q, b.directions(settings.pairs // 2)) for q, b in parts]
+    total = error + 0.2 * torch.stack(spread).mean()
+    if settings.anchor > 0:
+        for subject, at, seen in zip(subjects, latents, batches, strict=True):
+            if subject.key in fit.anchor:
+                anchor = fit.anchor[subject.key]
+                start = lookup(anchor, seen.uv, seen.level, subject.resolution)
+                total = total + settings.anchor * (at - start).square().mean() / len(subjects)
     fit.optimizer.zero_grad(set_to_none=True)
     total.backward()
     for group in fit.optimizer.param_groups:
@@ -184,17 +92,17 @@ def train_step(settings: BakeSettings, fit: Fit, batch: Batch, rate: float) -> N
     fit.smooth = 0.95 * fit.smooth + 0.05 * loss if fit.smooth else loss
 
 
-def _texel_index(batch: Batch, resolution: int) -> Tensor:
-    offsets = torch.tensor(level_offsets(resolution)[:-1])
-    side = resolution >> batch.level
-    xy = torch.floor(batch.uv * side[:, None]).long()
-    return offsets[batch.level] + xy[:, 1] * side + xy[:, 0]
+def _joined(batches: Batches) -> Batch:
+    """One batch of all rows; the places of its texels are each in its own material."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(*(torch.cat([getattr(b, n) for b in batches]) for n in Batch.__dataclass_fields__))
 
 
 def run(
     settings: BakeSettings,
     training: Training,
-    reference: InlineBSDF,
+    subjects: Sequence[Subject],
     *,
     progress: Progress,
     save: Callable[[Training], None],
@@ -206,6 +114,9 @@ def run(
     `reached` is asked a few times once latents are direct whether the fit is good enough; the rate
     then falls to its end within a tenth of the steps, and the bake ends early.
 
+    Every step takes an equal share of its texels from each of the `subjects`, which have the keys
+    that `training` was started with.
+
     A step depends on the settings and its number only, never on time, so that an interrupted and
     resumed run equals an uninterrupted one bit for bit. Torch trains on one thread: these networks
     are too small to share, and the other cores produce the next pool meanwhile.
@@ -213,7 +124,7 @@ def run(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _run(settings, training, reference, progress, save, stop, reached)
+        return _run(settings, training, subjects, progress, save, stop, reached)
     finally:
         torch.set_num_threads(threads)
 
@@ -221,7 +132,7 @@ def run(
 def _run(
     settings: BakeSettings,
     training: Training,
-    reference: InlineBSDF,
+    subjects: Sequence[Subject],
     progress: Progress,
     save: Callable[[Training], None],
     stop: Callable[[], bool],
@@ -229,33 +140,38 @@ def _run(
 ) -> Fit:
     per_pool = settings.pool * settings.reuse
     switch = round(settings.encoder_share * settings.steps / per_pool) * per_pool
-    encoder = training.fits[0].features is not None
+    encoder = bool(training.fits[0].features)
+    shares = [len(rows) for rows in torch.arange(settings.texels).tensor_split(len(subjects))]
 
-    def begin(index: int) -> Launch:
+    def begin(index: int) -> list[Launch]:
         first = index * per_pool
-        return launch(
-            reference,
-            settings.texels * settings.pool,
-            settings.pairs,
-            settings.resolution,
-            settings.seed,
-            index,
-            at_centres=encoder and first < switch,
-            blur=blur(settings, first),
-            half=settings.half,
-        )
+        return [
+            launch(
+                subject.reference,
+                share * settings.pool,
+                settings.pairs,
+                subject.resolution,
+                subject.seed,
+                index,
+                at_centres=encoder and first < switch,
+                blur=blur(settings, first),
+                half=settings.half,
+            )
+            for subject, share in zip(subjects, shares, strict=True)
+        ]
 
     following = begin(training.step // per_pool)
     while training.step < _end(settings, training):
         cull(settings, training)
-        if training.fits[0].features is not None and training.step >= switch:
+        if training.fits[0].features and training.step >= switch:
             training.fits = [drop_encoder(settings, fit) for fit in training.fits]
         index, first = divmod(training.step, per_pool)
-        pool = following.collect()
+        pools = [waiting.collect() for waiting in following]
         following = begin(index + 1)  # Dr.Jit works on it while torch trains
-        order = _order(settings, index)
+        orders = [_order(settings, index, share) for share in shares]
         for k in range(first, min(per_pool, _end(settings, training) - index * per_pool)):
-            _step(settings, training, pool.rows(order[k]))
+            rows = [pool.rows(order[k]) for pool, order in zip(pools, orders, strict=True)]
+            _step(settings, training, subjects, rows)
         if reached is not None and _asks(settings, training, switch if encoder else 0, per_pool):
             if reached(training.fits[0]):
                 length = -(-settings.steps // (LANDING * per_pool)) * per_pool
@@ -283,14 +199,17 @@ def _asks(settings: BakeSettings, training: Training, switch: int, per_pool: int
     return not last and done // part > (done - per_pool) // part
 
 
-def _step(settings: BakeSettings, training: Training, batch: Batch) -> None:
-    """Every fit of the race takes its share of the batch, another one every step."""
+def _step(
+    settings: BakeSettings, training: Training, subjects: Sequence[Subject], batches: Batches
+) -> None:
+    """Every fit of the race takes its share of the batches, another one every step."""
     count = len(training.fits)
-    shares = torch.arange(len(batch.uv)).tensor_split(count)
     rate = learning_rate(settings, training.step, training.landing)
     for k, fit in enumerate(training.fits):
-        rows = batch if count == 1 else batch.rows(shares[(k + training.step) % count])
-        train_step(settings, fit, rows, rate)
+        turn, seen = (k + training.step) % count, batches
+        if count > 1:
+            seen = [b.rows(torch.arange(len(b.uv)).tensor_split(count)[turn]) for b in batches]
+        train_step(settings, fit, subjects, seen, rate)
     training.step += 1
 
 
@@ -313,51 +232,9 @@ def blur(settings: BakeSettings, step: int) -> float:
     return settings.blur * max(0.0, 1 - step / max(1.0, settings.blur_share * settings.steps))
 
 
-def _order(settings: BakeSettings, index: int) -> Tensor:
-    """Rows of the pool that each of its steps visits (steps, texels), shuffled per visit."""
+def _order(settings: BakeSettings, index: int, texels: int) -> Tensor:
+    """Rows of a pool that each of its steps visits (steps, texels), shuffled per visit."""
     generator = torch.Generator().manual_seed(settings.seed * 7_919 + index)
-    count = settings.texels * settings.pool
+    count = texels * settings.pool
     rounds = [torch.randperm(count, generator=generator) for _ in range(settings.reuse)]
-    return torch.cat(rounds).reshape(-1, settings.texels)
-
-
-def to_checkpoint(training: Training, identity: dict[str, Any]) -> ck.Checkpoint:
-    """Snapshot for `checkpoint.save_checkpoint`."""
-    tensors: dict[str, Tensor] = {}
-    if training.landing is not None:
-        tensors["landing"] = torch.tensor(training.landing)
-    for k, fit in enumerate(training.fits):
-        names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
-        tensors |= {f"param/{k}/{n}": v for n, v in fit.params.items()}
-        tensors |= ck.adam_tensors(fit.optimizer, names)
-        tensors[f"smooth/{k}"] = torch.tensor(fit.smooth, dtype=torch.float64)
-        if fit.anchor is not None:
-            tensors[f"anchor/{k}"] = fit.anchor
-    return ck.Checkpoint(training.step, identity, tensors, training.history)
-
-
-def from_checkpoint(settings: BakeSettings, saved: ck.Checkpoint, data: Any) -> Training:
-    """Continue where `saved` stopped."""
-    encoding = any("/encoder." in name for name in saved.tensors)
-    features = torch.from_numpy(parameter_pyramid(data)) if encoding else None
-    fits: list[Fit] = []
-    while f"smooth/{len(fits)}" in saved.tensors:
-        k = len(fits)
-        params = {
-            name.removeprefix(f"param/{k}/"): value.detach().clone()
-            for name, value in saved.tensors.items()
-            if name.startswith(f"param/{k}/")
-        }
-        fit = _fit(settings, params, features)
-        names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
-        ck.restore_adam(fit.optimizer, names, saved.tensors)
-        fit.anchor = saved.tensors.get(f"anchor/{k}")
-        fit.smooth = float(saved.tensors[f"smooth/{k}"])
-        fits.append(fit)
-    first, last = saved.tensors.get("landing", torch.zeros(2)).tolist()
-    return Training(fits, saved.step, saved.history, (first, last) if last else None)
-
-
-def save_to(path: Path, identity: dict[str, Any]) -> Callable[[Training], None]:
-    """A saver for `run` that writes `path`."""
-    return lambda training: ck.save_checkpoint(path, to_checkpoint(training, identity))
+    return torch.cat(rounds).reshape(-1, texels)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from etendue import __version__
 from etendue.artifact import Artifact
-from etendue.bake import train
+from etendue.bake import fit, train
+from etendue.bake.checkpoint import Checkpoint
 from etendue.bake.quality import HELDOUT_SEED
 from etendue.bake.settings import BakeSettings
 from etendue.bsdf.hemispheres import HemisphereView
@@ -28,6 +31,7 @@ from etendue.scene.material import Channel, LayeredMaterial
 
 LIMIT = 0.999  # of reflected and transmitted basic radiance together, as measured,
 DOUBT = 3.0  # with so many standard errors added
+DONE = "done/"  # what the names of finished lobes begin with in a checkpoint
 SHARE_MIN = 0.02  # least chance of either way
 RATIO = (0.5, 2.0)  # bounds of the correction per incidence
 SAMPLES = 1 << 15  # per knot and texel of a constant material, in each of `ROUNDS`,
@@ -41,13 +45,20 @@ def bake_transmission(
     *,
     progress: train.Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
+    save: Callable[[Checkpoint, bool], None] = lambda state, complete: None,
+    saved: Checkpoint | None = None,
 ) -> Artifact:
-    """Fit every lobe of `material`, with equal parts of `settings.steps`, and tie them together."""
+    """Fit every lobe of `material`, with equal parts of `settings.steps`, and tie them together.
+
+    After every pool `save` is offered the state (without an identity) and told whether a lobe is
+    complete; `saved` is such a state to go on from.
+    """
     reference = Transmissive(material, walks=settings.walks)
     data = material.texture.data if settings.resolution > 1 else None
     eta = boundary_index(material)
     delta, tensors = describe_delta(material)
     tensors = dict(tensors)
+    done: dict[str, Tensor] = {} if saved is None else fit.below(saved.tensors, DONE)
     lobes = lobes_of(reference.two_sided) if reference.continuous else ()
     each, history = max(1, settings.steps // max(len(lobes), 1)), {}
     for n, lobe in enumerate(lobes):
@@ -59,14 +70,24 @@ def bake_transmission(
         own = dataclasses.replace(
             settings, seed=settings.seed + n, steps=each, reciprocal=False, target_flip=0.0
         )
-        training = train.start(own, data)
-        fit = train.run(
-            own, training, seen, progress=advance, save=lambda training: None, stop=stop
-        )
-        if fit.features is not None:
-            fit = train.drop_encoder(own, fit)
-        tensors |= _tensors(lobe, fit)
-        history[lobe.name] = round(fit.smooth, 5)
+        subjects = [fit.Subject(seen, own.resolution, data, seed=own.seed)]
+        if f"{lobe.name}/smooth" not in done:
+            if saved is not None and "smooth/0" in saved.tensors:
+                training = fit.from_checkpoint(own, saved, subjects)
+            else:
+                training = fit.start(own, subjects)
+            saved = None
+
+            def keep(state: fit.Training, done: dict[str, Tensor] = done) -> None:
+                save(with_done(fit.to_checkpoint(state, {}), done), False)
+
+            best = train.run(own, training, subjects, progress=advance, save=keep, stop=stop)
+            if best.features:
+                best = fit.drop_encoder(own, best)
+            done |= finished(lobe, best)
+            save(with_done(Checkpoint(0, {}, {}, []), done), True)
+        tensors |= _tensors(lobe, fit.below(done, f"{lobe.name}/"))
+        history[lobe.name] = round(float(done[f"{lobe.name}/smooth"]), 5)
     header = {
         "kind": "material",
         "name": material.name,
@@ -148,11 +169,24 @@ def boundary_index(material: LayeredMaterial) -> float:
     return float(np.mean(found))
 
 
-def _tensors(lobe: Lobe, fit: train.Fit) -> dict[str, np.ndarray]:
+def finished(lobe: Lobe, best: fit.Fit) -> dict[str, Tensor]:
+    """What remains of a lobe's training: `<lobe>/<parameter>` and its loss `<lobe>/smooth`."""
+    kept = {f"{lobe.name}/{n}": v for n, v in best.params.items() if not n.startswith("encoder")}
+    return kept | {f"{lobe.name}/smooth": torch.tensor(best.smooth, dtype=torch.float64)}
+
+
+def with_done(state: Checkpoint, done: Mapping[str, Tensor]) -> Checkpoint:
+    """`state` of the lobe in training with the lobes before it."""
+    return dataclasses.replace(
+        state, tensors=state.tensors | {DONE + n: v for n, v in done.items()}
+    )
+
+
+def _tensors(lobe: Lobe, kept: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {
         f"{lobe.name}.{name}": value.detach().numpy().astype(np.float32)
-        for name, value in fit.params.items()
-        if not name.startswith("encoder")
+        for name, value in kept.items()
+        if name != "smooth"
     }
     found[f"{lobe.name}.latents"] = found[f"{lobe.name}.latents"].astype(np.float16)
     # incidence is corrected over true cosines instead, see `calibrated`

@@ -7,7 +7,7 @@ them to zero.) A store's `gather(texel, active)` returns the eight latents of a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,21 @@ class FloatStore:
         self._packet = packet_type(mi)
         self._data = mi.Float(np.ascontiguousarray(values, np.float32).ravel())
         dr.eval(self._data)
+
+    @classmethod
+    def joined(cls, mi: Any, stores: Sequence[FloatStore]) -> FloatStore:
+        """The texels of `stores`, one store behind the other."""
+        import drjit as dr
+
+        store = cls(mi, np.zeros((0, CHANNELS)))
+        store._data = dr.concat([other._data for other in stores])
+        dr.eval(store._data)
+        return store
+
+    @property
+    def texels(self) -> int:
+        """Number of texels."""
+        return len(self._data) // CHANNELS
 
     def gather(self, texel: Any, active: Any) -> list[Any]:
         """Latents of `texel` (UInt)."""

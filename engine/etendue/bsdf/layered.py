@@ -39,12 +39,12 @@ class Layered:
     rough_albedo = True  # `albedo` has the right shape but not the right level: see `guide`
 
     def __init__(self, material: LayeredMaterial, walks: int = 1) -> None:
-        if material.transmits:
-            raise ValueError(f"{material.name} transmits light: use transmission.reference")
         self.material = material
         self.name = material.name
         self.walks = walks
         self.fetch = ParameterFetch(material)
+        if material.transmits:
+            raise ValueError(f"{material.name} transmits light: use transmission.reference")
         self.deep = [i for i, s in enumerate(material.stacks) if len(s.layers) > 1]
         has_sheen = any(c != 0.0 for s in material.stacks for c in s.sheen_color)
         self.sheen = Sheen() if has_sheen else None

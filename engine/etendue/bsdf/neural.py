@@ -7,13 +7,14 @@ weight would become a per-lane gather, about nine times slower.
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from etendue.artifact import Artifact, read_artifact, require
+from etendue.artifact import Artifact, digest, read_material, require, split_name
 from etendue.bsdf.base import BSDFSample, ShadingPoint
 from etendue.bsdf.latent_store import store_of
 from etendue.bsdf.neural_numpy import (
@@ -78,15 +79,24 @@ class NeuralBSDF:
         )
         dr.eval(views[0].buffer)
         self._weights = dict(zip(names, views, strict=True))
-        self._energy = mi.Float(tensors["energy"].astype(np.float32).ravel())
+        self.decoder = digest({}, {n: tensors[n] for n in names})
+        self.energy = mi.Float(tensors["energy"].astype(np.float32).ravel())
+        self._first_knot: Any = 0
         self._albedo = tensors["albedo"].astype(np.float32)
         self.reciprocal = is_reciprocal(tensors)
-        dr.eval(self._energy)
+        self.tensors = {n: a for n, a in tensors.items() if n.partition(".")[0] != "latents"}
+        dr.eval(self.energy)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NeuralBSDF:
-        """Read, verify and upload a `.eta` file."""
-        return cls(read_artifact(path, kind="material"), path)
+        """Read, verify and upload `FILE.eta`, or `FILE.eta#NAME` of a set."""
+        return cls(read_material(*split_name(path)), path)
+
+    def member(self, pyramid: Any, energy: Any, first_knot: Any) -> NeuralBSDF:
+        """This decoder on other latents and energy tables, see `neural_family`."""
+        other = copy.copy(self)
+        other.pyramid, other.energy, other._first_knot = pyramid, energy, first_knot
+        return other
 
     # ---- InlineBSDF
 
@@ -172,16 +182,20 @@ class NeuralBSDF:
             layer += 1
         return list(x)
 
+    def _frames(self, latent: list[Any]) -> list[Any]:
+        """Twelve numbers of the two learned frames."""
+        import drjit.nn as nn
+
+        return list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+
     def _view(self, p: ShadingPoint, level: Any, active: Any) -> _View:
         """Latents, learned frames with `wi` in them, and the energy factor at a point."""
         return self._view_of(self._latent(p, level, active), p.wi, active)
 
     def _view_of(self, latent: list[Any], wi: Any, active: Any) -> _View:
         import drjit as dr
-        import drjit.nn as nn
 
-        mi, framed = self._mi, []
-        raw = list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+        mi, framed, raw = self._mi, [], self._frames(latent)
         for k in (0, 6):
             n = dr.normalize(mi.Vector3f(raw[k], raw[k + 1], raw[k + 2] + 1))
             t = dr.normalize(mi.Vector3f(raw[k + 3] + 1, raw[k + 4], raw[k + 5]))
@@ -196,7 +210,8 @@ class NeuralBSDF:
         mi = self._mi
         at = dr.clip(cos_i, 0, 1) * float(ENERGY_KNOTS - 1)
         knot = dr.minimum(mi.UInt(at), ENERGY_KNOTS - 2)
-        low, high = (dr.gather(mi.Color3f, self._energy, knot + k, active) for k in (0, 1))
+        first = self._first_knot + knot
+        low, high = (dr.gather(mi.Color3f, self.energy, first + k, active) for k in (0, 1))
         return dr.lerp(low, high, at - mi.Float(knot))
 
     def _evaluate(self, view: _View, wo: Any, active: Any) -> Any:

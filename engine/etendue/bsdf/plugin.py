@@ -166,14 +166,14 @@ def load_layered(props: Any) -> InlineBSDF:
 
 
 def load_neural(props: Any) -> InlineBSDF:
-    """`filename` (.eta)."""
-    from ..artifact import read_artifact
+    """`filename` (.eta), `material` (name) where that is a set."""
+    from ..artifact import read_material
     from .neural import NeuralBSDF
     from .neural_transmission import NeuralTransmission
     from .transmission_artifact import is_transmission
 
     path = resolve(props["filename"])
-    artifact = read_artifact(path, kind="material")
+    artifact = read_material(path, props["material"] if "material" in props else None)
     kind = NeuralTransmission if is_transmission(artifact) else NeuralBSDF
     return kind(artifact, path)
 

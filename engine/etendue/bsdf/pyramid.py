@@ -26,9 +26,10 @@ class LatentPyramid:
     def __init__(self, mi: Any, store: Any, resolution: int) -> None:
         import drjit as dr
 
-        self._mi, self._store, self.resolution = mi, store, resolution
+        self._mi, self.store, self.resolution = mi, store, resolution
         self._offsets = mi.UInt(np.array(level_offsets(resolution)[:-1], np.uint32))
         self.levels = len(level_sizes(resolution))
+        self._size = dr.opaque(mi.UInt, resolution)  # kernels do not depend on the number
         dr.eval(self._offsets)
 
     def lod(self, footprint: Any) -> Any:
@@ -44,9 +45,8 @@ class LatentPyramid:
 
         mi = self._mi
         if self.resolution == 1:
-            return self._store.gather(dr.zeros(mi.UInt, dr.width(uv)), active)
-        base = dr.gather(mi.UInt, self._offsets, level, active)
-        size = dr.opaque(mi.UInt, self.resolution) >> level
+            return self.store.gather(dr.zeros(mi.UInt, dr.width(uv)), active)
+        base, size = self._place(level, active)
         mask = mi.Int(size) - 1
         p = (uv - dr.floor(uv)) * mi.Float(size) - 0.5
         corner = dr.floor(p)
@@ -54,12 +54,19 @@ class LatentPyramid:
         x0, y0 = mi.Int(corner.x) & mask, mi.Int(corner.y) & mask
         x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
         rows = [base + mi.UInt(y) * size for y in (y0, y1)]
-        taps = [self._store.gather(row + mi.UInt(x), active) for row in rows for x in (x0, x1)]
+        taps = [self.store.gather(row + mi.UInt(x), active) for row in rows for x in (x0, x1)]
         return [
             dr.lerp(dr.lerp(taps[0][c], taps[1][c], t.x), dr.lerp(taps[2][c], taps[3][c], t.x), t.y)
             for c in range(LATENTS)
         ]
 
+    def _place(self, level: Any, active: Any) -> tuple[Any, Any]:
+        """First texel and side (UInt) of `level`."""
+        import drjit as dr
+
+        base = dr.gather(self._mi.UInt, self._offsets, level, active)
+        return base, self._size >> level
+
     def texel(self, index: Any, active: Any) -> list[Any]:
         """Eight latents of the texel with the flat `index` (UInt)."""
-        return self._store.gather(index, active)
+        return self.store.gather(index, active)

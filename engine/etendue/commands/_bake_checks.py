@@ -41,6 +41,20 @@ def check_output(output: Path, report: Path | None, *, resume: bool, restart: bo
         )
 
 
+def check_set_options(name: str | None, report: Path | None, latents: str, weights: str) -> None:
+    """Raise `InputError` for options that a bake of several materials does not know."""
+    fixes = {
+        "--material": "Name them as FILE.mtlx#MATERIAL",
+        "--report": "Bake without it",
+        "--latents": "`etendue requantise set.eta#NAME` stores a material of it anew",
+        "--weights": "`etendue requantise set.eta#NAME` stores a material of it anew",
+    }
+    unknown = (name is not None, report is not None, latents != "f16", weights != "f32")
+    for option, given in zip(fixes, unknown, strict=True):
+        if given:
+            raise InputError(option, "does not know several materials", fix=fixes[option])
+
+
 def check_folder(folder: Path) -> None:
     """Raise `InputError` unless files can be made in `folder`, which need not exist yet."""
 

@@ -25,7 +25,9 @@ Size = Annotated[str | None, typer.Option(help="WIDTHxHEIGHT (else the file's)."
 Crop = Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture.")]
 Material = Annotated[
     list[str] | None,
-    typer.Option(help="SHAPES=FILE.eta or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."),
+    typer.Option(
+        help="SHAPES=FILE.eta[#NAME] or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."
+    ),
 ]
 Aov = Annotated[str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")]
 MaxDepth = Annotated[int | None, typer.Option(help="Longest path, in segments; -1 is unlimited.")]
@@ -67,7 +69,7 @@ Denoise = Annotated[
 ]
 Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
 Kernel = Annotated[
-    str, typer.Option(help="How --backend slang runs networks: " + "|".join(KERNELS))
+    str, typer.Option(help="How networks are run; scalar: slang only. " + "|".join(KERNELS))
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]

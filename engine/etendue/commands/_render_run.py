@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etendue.cli_support import as_json
 from etendue.commands._render_progress import Progress
@@ -15,10 +15,13 @@ from etendue.commands._schedule import scheduled, stepwise
 from etendue.core.files import atomic_path
 from etendue.render.build import BuiltScene
 from etendue.render.checkpoint import remove_checkpoint
+from etendue.render.frames import Wish
 from etendue.render.job import Options, Watching, build_scene, prepare, render_built, settle
-from etendue.render.path.work import Pass
 from etendue.scene.scene import Scene, load_scene
 from etendue.schedule import Priority, Task
+
+if TYPE_CHECKING:
+    from etendue.render.path.work import Pass
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Command:
     options: Options
     manner: Manner
     stats: Path | None
-    wish: Any  # of frames
+    wish: Wish
 
     def load(self) -> Scene:
         """Read the scene."""

@@ -38,8 +38,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure how far one picture is from another: FLIP, relative MSE, PSNR, SSIM."""
-    from etendue.core.color import srgb_to_linear
-    from etendue.core.image import read_image, write_png
+    from etendue.core.image import read_linear, write_png
     from etendue.core.metrics import all_metrics, difference_picture, flip_ldr, paired
 
     if not -64.0 <= exposure <= 64.0:
@@ -48,12 +47,7 @@ def run(
         raise InputError(
             output, "unknown kind of picture", got=output.suffix or "no suffix", expected=".png"
         )
-    pictures = []
-    for path in (reference, test):
-        pixels = read_image(path)
-        # EXR and HDR files are linear, the others sRGB-encoded
-        linear = path.suffix.lower() in (".exr", ".hdr", ".pfm")
-        pictures.append(pixels if linear else srgb_to_linear(pixels))
+    pictures = [read_linear(path) for path in (reference, test)]
     a, b = paired(pictures[0], pictures[1], (reference, test))
     figures = all_metrics(a, b, exposure)
     if output is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,23 +13,35 @@ from etendue.cli_support import print_json
 if TYPE_CHECKING:
     from etendue.artifact import Artifact
 
-EXAMPLES = ("etendue inspect varnish.eta", "etendue inspect varnish.eta --json")
+EXAMPLES = (
+    "etendue inspect varnish.eta",
+    "etendue inspect varnish.eta --json",
+    "etendue inspect set.eta#oak",
+)
 
 
-def summary(file: Path) -> dict[str, Any]:
-    """Header of the artifact, the size of every part in bytes, and what its formats cost."""
-    from etendue.artifact import byte_size, read_artifact
+def summary(path: Path) -> dict[str, Any]:
+    """Header of the artifact, the size of every part in bytes, and what its formats cost.
+
+    `FILE.eta#NAME` is one material of a set with the decoder; a set tells what each one costs.
+    """
+    from etendue.artifact import SET, byte_size, read_artifact, read_material, split_name
     from etendue.formats.material import part_bytes
 
-    artifact = read_artifact(file)
-    header = dict(artifact.header)
-    quality = header.get("quality")
-    if isinstance(quality, dict):
-        header["quality"] = {k: v for k, v in quality.items() if k != "history"}
+    file, name = split_name(path)
+    artifact = read_artifact(file) if name is None else read_material(file, name)
+    header = _without_history(artifact.header)
+    if artifact.header.get("kind") == SET:
+        return header | {
+            "file": str(file),
+            "file_bytes": file.stat().st_size,
+            "tensor_bytes": byte_size(artifact),
+            **set_costs(file, artifact),
+        }
     parts, total = part_bytes(artifact.tensors), byte_size(artifact)
     formats = format_figures(artifact)
     return header | {
-        "file": str(file),
+        "file": str(path),
         "file_bytes": file.stat().st_size,
         "tensor_bytes": total,
         "part_bytes": parts,
@@ -37,6 +50,39 @@ def summary(file: Path) -> dict[str, Any]:
         "texels": formats["latents"]["texels"],
         "bytes_per_texel": formats["latents"]["bytes_per_texel"],
     }
+
+
+def set_costs(source: object, artifact: Artifact) -> dict[str, Any]:
+    """Bytes of the decoder and of every material of a set, alone and with its part of the decoder.
+
+    A material costs its own tensors and an equal part of the decoder.
+    """
+    from etendue.artifact import byte_size, material_names, pick_material
+
+    names = material_names(source, artifact)
+    decoder = sum(array.nbytes for name, array in artifact.tensors.items() if "/" not in name)
+    rows: dict[str, Any] = {}
+    for name in names:
+        member = pick_material(source, artifact, name)
+        figures, alone = format_figures(member)["latents"], byte_size(member)
+        own = alone - decoder
+        kept = ("lod", "quality")
+        rows[name] = {k: v for k, v in _without_history(member.header).items() if k in kept} | {
+            "source_sha256": member.header.get("provenance", {}).get("source_sha256"),
+            "notes": member.header.get("provenance", {}).get("notes"),
+            "own_bytes": own,
+            "amortised_bytes": own + decoder / len(names),
+            "alone_bytes": alone,
+            "latents": figures,
+        }
+    return {"decoder_bytes": decoder, "decoder_share": decoder / len(names), "materials": rows}
+
+
+def _without_history(header: Mapping[str, Any]) -> dict[str, Any]:
+    quality = header.get("quality")
+    if not isinstance(quality, dict):
+        return dict(header)
+    return {**header, "quality": {k: v for k, v in quality.items() if k != "history"}}
 
 
 def format_figures(artifact: Artifact) -> dict[str, Any]:
@@ -77,7 +123,7 @@ def format_figures(artifact: Artifact) -> dict[str, Any]:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="The artifact.")],
+    file: Annotated[Path, typer.Argument(help="The artifact; FILE.eta#NAME of a set.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a baked artifact holds and what each part costs, after verifying its hash."""
@@ -89,10 +135,19 @@ def run(
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    if isinstance(info.get("decoder_bytes"), int):
+        costs = Table("material", "texels", "own bytes", "with part of decoder", "alone", box=None)
+        for name, row in info["materials"].items():
+            numbers = (row["latents"]["texels"], row["own_bytes"])
+            numbers = (*numbers, round(row["amortised_bytes"]), row["alone_bytes"])
+            costs.add_row(Text(_printable(name)), *map(str, numbers))
+        console.print(costs)
+        del info["materials"]
     table = Table(show_header=False, box=None)
     for key, value in _flat(info):
         table.add_row(Text(_printable(key)), Text(_printable(str(value))))
-    Console().print(table)
+    console.print(table)
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from time import monotonic
 from typing import Any
 
-from etendue.cli_support import print_json
+from etendue.cli_support import print_json, seconds_since_start
 from etendue.commands import _render_options as options
 from etendue.commands._schedule import ClusterOption, MetricsOption, TraceOption
 
@@ -23,6 +23,7 @@ EXAMPLES = (
     "etendue render scene.xml -o shot.####.exr --camera-path path.toml --frames 1:24",
     "etendue render scene.xml -o out.png --time 5s --watch",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
+    "etendue render scene.xml -o out.exr --material Ball=set.eta#oak --material Leg=set.eta#tin",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
@@ -64,7 +65,7 @@ def run(
     json: options.Json = False,
 ) -> int:
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
-    began, aovs = monotonic(), options.names(aov)
+    began, aovs = monotonic() - seconds_since_start(), options.names(aov)
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, search or [])
     options.check_output(output, aovs)
@@ -72,8 +73,8 @@ def run(
     goals = options.check_goals(time, noise, checkpoint)
     loading = options.loading(define or [], set_ or [], search or [], material or [])
 
-    from etendue.commands import _render_frames as moving
     from etendue.commands._render_run import Command, Manner
+    from etendue.render.frames import Wish
     from etendue.render.job import Options
 
     wanted = Options(
@@ -81,7 +82,7 @@ def run(
         cluster, denoise, *goals, resume,
     )  # fmt: skip
     manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
-    wish = moving.Wish(frames, camera_path, turntable)
+    wish = Wish(frames, camera_path, turntable)
     command = Command(scene, loading, output, wanted, manner, stats, wish)
     if watch:
         return _watch(command, json=json)

@@ -16,7 +16,7 @@ EXAMPLES = (
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="The artifact (.eta) to start from.")],
+    file: Annotated[Path, typer.Argument(help="The artifact to start from, FILE.eta[#NAME].")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file to write.")],
     latents: Annotated[
         str, typer.Option(help="f16, bfp8, bfp4 (block floating point), cb4, cb3, cb2 (codebooks).")
@@ -30,7 +30,7 @@ def run(
     cb3 is at least four times smaller than f16 from 32 x 32 texels on; latents of so few texels
     that nothing would be saved stay f16. See `etendue inspect` for what each part costs.
     """
-    from etendue.artifact import read_artifact, write_artifact
+    from etendue.artifact import read_material, split_name, write_artifact
     from etendue.bake.requantise import requantise
     from etendue.commands.inspect import format_figures
     from etendue.core.errors import InputError
@@ -39,12 +39,12 @@ def run(
         raise InputError("-o", "needs the suffix .eta", got=output.name)
     if seed < 0:
         raise InputError("--seed", "is out of range", got=seed, expected="0 or more")
-    artifact = read_artifact(file, kind="material")
+    artifact = read_material(*split_name(file))
     result = requantise(artifact, latents=latents, weights=weights, seed=seed, source=file)
     write_artifact(output, result)
     info: dict[str, Any] = {
         "file": str(output),
-        "before_bytes": file.stat().st_size if file != output else None,
+        "before_bytes": file.stat().st_size if file != output and file.is_file() else None,
         "file_bytes": output.stat().st_size,
         **format_figures(result),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etendue.core.color import linear_to_srgb
+from etendue.core.color import linear_to_srgb, srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
 
@@ -36,6 +36,13 @@ def read_image(path: str | Path) -> np.ndarray:
     pass them through `require_finite` where that matters.
     """
     return next(iter(read_parts(path, first_only=True).values()))
+
+
+def read_linear(path: str | Path) -> np.ndarray:
+    """`read_image` as linear values: EXR, HDR and PFM files are, the others are sRGB-encoded."""
+    pixels = read_image(path)
+    linear = Path(path).suffix.lower() in (".exr", ".hdr", ".pfm")
+    return pixels if linear else srgb_to_linear(pixels)
 
 
 def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.ndarray]:
@@ -114,11 +121,16 @@ def write_exr(
     path: str | Path,
     parts: Mapping[str, np.ndarray],
     metadata: Mapping[str, str | int | float] | None = None,
+    *,
+    channels: Mapping[str, tuple[str, ...]] | None = None,
+    place: tuple[int, int, int, int] | None = None,
+    matrices: Mapping[str, tuple[float, ...]] | None = None,
 ) -> None:
     """Write float32 arrays (H, W) or (H, W, C <= 4) as the named parts of one EXR, atomically.
 
     The first part is what single-part readers show. Linear values, ZIP compression, the same
-    bytes for the same input.
+    bytes for the same input. `channels` names those of a part (else R, G, B, A); `place` is where
+    the pixels lie in a whole picture (x, y, its width, its height); `matrices` are 4x4, by rows.
     """
     import OpenImageIO
 
@@ -128,7 +140,11 @@ def write_exr(
     specs = []
     for name, array in arrays.items():
         spec = OpenImageIO.ImageSpec(array.shape[1], array.shape[0], array.shape[2], "float")
-        spec.channelnames = _CHANNELS[array.shape[2]]
+        spec.channelnames = (channels or {}).get(name, _CHANNELS[array.shape[2]])
+        if place is not None:
+            spec.x, spec.y, spec.full_width, spec.full_height = place
+        for key, matrix in (matrices or {}).items():
+            spec.attribute(key, OpenImageIO.TypeDesc("matrix"), matrix)
         spec.attribute("compression", "zip")
         spec.attribute("DateTime", "1970:01:01 00:00:00")  # or OpenImageIO stores the present
         spec.attribute("oiio:subimagename", name or "rgb")

@@ -29,6 +29,7 @@ KNOWN = (*FEATURES, "acceleration_structure", "wave_ops", "half")
 # unfilled arrays are filled by the callee, which the compiler cannot see through an interface
 QUIET = ("41016", "41035")
 T = TypeVar("T")
+_CONSEQUENCE = "E39999"  # a file that imports a broken one
 _DIAGNOSTIC = re.compile(r"error\[(E\d+)\]: (.+)\n\s*--> ([^\n]+):(\d+):\d+")
 
 
@@ -69,7 +70,8 @@ def open_device(kind: str = "vulkan", *, without: Iterable[str] = ()) -> SlangDe
             enable_rhi_validation=False,
             enable_hot_reload=False,
             compiler_options=_options(),
-            shader_cache_path=_cache(),
+            shader_cache_path=_cache("slang"),
+            module_cache_path=_cache("slang-modules"),
         )
     except (RuntimeError, AttributeError) as error:
         raise DeviceError(
@@ -160,14 +162,16 @@ def readable(message: str) -> str:
     found = [
         f"{file.strip().removeprefix(root)}:{line}: {text} ({code})"
         for code, text, file, line in _DIAGNOSTIC.findall(message)
+        if code != _CONSEQUENCE
     ]
     if found:
         return "does not compile: " + "; ".join(found[:3])
     return "does not compile: " + " ".join(message.split())[:500]
 
 
-def _cache() -> Path | None:
-    folder = cache_folder() / "slang"
+def _cache(name: str) -> Path | None:
+    """A folder for what was compiled; entries are found by the content they were made of."""
+    folder = cache_folder() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -11,6 +11,7 @@ import numpy as np
 
 from etendue.bsdf.base import ShadingPoint
 from etendue.core.errors import InputError
+from etendue.render.groups import shown_shapes
 from etendue.render.path.camera_rays import (
     Block,
     Window,
@@ -20,9 +21,9 @@ from etendue.render.path.camera_rays import (
     start_paths,
 )
 from etendue.render.path.dispatch import NONE, InlineTable
-from etendue.render.path.loop import uv_footprint
+from etendue.render.path.footprint import footprint
 
-CHANNELS = {"depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3}
+CHANNELS = {"depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3, "motion": 2}
 IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
 NAMES = (*CHANNELS, *IDS)
 
@@ -43,17 +44,20 @@ def render_aovs(
     spp: int,
     seed: int,
     pass_samples: int,
+    after: Any = None,
 ) -> dict[str, np.ndarray]:
     """Means over the pixel along the same primary rays that the path tracer takes.
 
     `depth` is the distance along the ray from the near plane, `normal` the shading normal in world
-    space; where nothing is hit all are 0.
+    space, `motion` how many pixels the point seen moves right and down in the picture until the
+    following frame, whose camera is `after`; where nothing is hit all others are 0.
     """
     if not names:
         return {}
     size = sum(CHANNELS.get(name, 1) for name in names)
     sums = np.zeros((window.width * window.height, size))
     numbers = _number(scene)
+    lenses = (projection(camera), projection(after or camera)) if "motion" in names else None
     guides = table.guides() if "albedo" in names else []
     for block in passes(window, spp, pass_samples):
         x, y, rng = start_paths(window, block, seed)
@@ -61,7 +65,10 @@ def render_aovs(
         si = scene.ray_intersect(ray, mi.RayFlags.All, True, True)
         planes: list[Any] = []
         for name in names:
-            planes += _plane(name, si, table, guides, camera, window, numbers)
+            if name == "motion" and lenses is not None:
+                planes += _motion(ray, si, lenses, window)
+            else:
+                planes += _plane(name, si, table, guides, camera, window, numbers)
         dr.eval(planes)
         where = slice(block.first, block.first + block.pixels)
         for channel, (name, plane) in enumerate(zip(_spread(names), planes, strict=True)):
@@ -118,6 +125,53 @@ def _plane(
     return [numbers.of(name, si)]
 
 
+@dataclass(frozen=True)
+class Projection:
+    """Where a camera without distortion puts points: (u, v, 1) t = matrix (p - origin)."""
+
+    origin: np.ndarray  # (3,)
+    matrix: np.ndarray  # (3, 3)
+
+    def __call__(self, p: Any, far: Any) -> tuple[Any, Any, Any]:
+        """Place (u, v) in the picture, 0 to 1, and whether it is before the camera.
+
+        `far` says where `p` is a direction towards something infinitely far away.
+        """
+        line = dr.select(far, p, p - mi.Vector3f(*map(float, self.origin)))
+        x, y, t = (dr.dot(mi.Vector3f(*map(float, row)), line) for row in self.matrix)
+        before = t > 0.0
+        scale = dr.select(before, dr.rcp(t), 0.0)
+        return x * scale, y * scale, before
+
+
+def projection(sensor: Any) -> Projection:
+    """From the rays through three corners of the picture."""
+    if sensor.class_name() not in ("PerspectiveCamera", "ThinLensCamera"):
+        raise InputError("aov motion", "needs a perspective camera", got=sensor.class_name())
+    corners = mi.Point2f([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
+    ray, _ = sensor.sample_ray(
+        mi.Float(sensor.shutter_open()), mi.Float(0.5), corners, mi.Point2f(0.5)
+    )
+    world = np.array(sensor.world_transform().matrix, np.float64).reshape(4, 4)
+    d = np.array(ray.d, np.float64).reshape(3, 3)  # a column each
+    d = d / (world[:3, 2] @ d)  # on the plane at distance one
+    basis = np.stack([d[:, 1] - d[:, 0], d[:, 2] - d[:, 0], d[:, 0]], 1)
+    return Projection(world[:3, 3], np.linalg.inv(basis))
+
+
+def _motion(ray: Any, si: Any, lenses: tuple[Projection, Projection], window: Window) -> list[Any]:
+    """Way in pixels from this frame's camera to the next one's."""
+    now, after = lenses
+    far = ~si.is_valid()
+    place = dr.select(far, mi.Vector3f(ray.d), mi.Vector3f(si.p))
+    (x, y, seen), (u, v, there) = now(place, far), after(place, far)
+    both = seen & there
+    size = (float(window.full_width), float(window.full_height))
+    return [
+        dr.select(both, (b - a) * side, 0.0) for a, b, side in ((x, u, size[0]), (y, v, size[1]))
+    ]
+
+
 def _albedo(si: Any, table: InlineTable, guides: list[Any], camera: Any, window: Window) -> Any:
     """Directional albedo of the material: exact for diffuse ones, an estimate for the rest."""
     hit, bsdf = si.is_valid(), si.bsdf()
@@ -126,8 +180,8 @@ def _albedo(si: Any, table: InlineTable, guides: list[Any], camera: Any, window:
         albedo = mi.Color3f(bsdf.eval_diffuse_reflectance(si, hit & (number == NONE)))
     if table:
         wi = mi.Vector3f(si.wi.x, si.wi.y, dr.abs(si.wi.z))
-        footprint = uv_footprint(si, pixel_cone(camera, window))
-        point = ShadingPoint(mi.Point2f(si.uv), wi, footprint)
+        side = footprint(si, pixel_cone(camera, window)).side
+        point = ShadingPoint(mi.Point2f(si.uv), wi, side)
         albedo = table.albedo(number, point, albedo, guides)
     return albedo
 
@@ -151,7 +205,7 @@ def _number(scene: Any) -> _Numbers:
     """Shapes in scene order; materials in the order in which shapes show them first."""
     materials: list[Any] = []
     rows = []
-    for place, shape in enumerate(scene.shapes()):
+    for place, shape in enumerate(shown_shapes(scene)):
         bsdf = shape.bsdf()
         if all(bsdf is not other for other in materials):
             materials.append(bsdf)

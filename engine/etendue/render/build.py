@@ -41,7 +41,7 @@ class BuiltScene:
     hide_emitters: bool
     twins: Mapping[str, Any]  # shape -> `path.naive.NumpyBSDF`, only for scalar variants
     notes: tuple[str, ...]
-    baked: Mapping[str, Path] = field(default_factory=dict)  # shape -> its `.eta` file
+    baked: Mapping[str, Path] = field(default_factory=dict)  # shape -> its `.eta` file[#NAME]
 
 
 def build(
@@ -57,8 +57,8 @@ def build(
 ) -> BuiltScene:
     """Build `scene` for `variant`; anything wrong with its file is an `InputError`.
 
-    `materials` maps shape names or patterns (`*`) to `.eta` or `.mtlx` files and is added to the
-    scene's own assignments; `camera` picks a sensor by name or number; `size`, `max_depth` and
+    `materials` maps shape names or patterns (`*`) to `.eta` or `.mtlx` files[#NAME] and is added to
+    the scene's own assignments; `camera` picks a sensor by name or number; `size`, `max_depth` and
     `spp` win over the file, which wins over the defaults. The film's filter becomes a box.
     """
     _check_size(size)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from etendue.artifact import split_name
 from etendue.core.errors import DeviceError, InputError
 
 _PLUGINS = {".eta": "neural", ".mtlx": "layered"}
@@ -21,7 +22,7 @@ class Replacements:
         self.unused = set(self.plugins)
         self.seen: list[str] = []
         self.cache: dict[Any, Any] = {}
-        self.baked: dict[str, Path] = {}  # shape -> .eta
+        self.baked: dict[str, Path] = {}  # shape -> FILE.eta or FILE.eta#NAME
         self.twins: dict[str, Any] = {}  # shape -> numpy twin, only without LLVM
 
     def find(self, shape: str) -> tuple[str, dict[str, str]] | None:
@@ -35,7 +36,8 @@ class Replacements:
         if found is not None:
             require_vectors(self.mi, found[0])
             if found[0] == "neural":
-                self.baked[shape] = Path(found[1]["filename"])
+                name = f"#{found[1]['material']}" if "material" in found[1] else ""
+                self.baked[shape] = Path(found[1]["filename"] + name)
         return found
 
     def object(self, shape: str) -> Any | None:
@@ -49,7 +51,7 @@ class Replacements:
             from etendue.render.build_twins import NeuralTwin
 
             if key not in self.cache:
-                self.cache[key] = NeuralTwin.load(values["filename"])
+                self.cache[key] = NeuralTwin.load(values["filename"], values.get("material"))
             self.twins[shape] = self.cache[key]
             return self.mi.load_dict({"type": "diffuse"})
         if key not in self.cache:
@@ -87,11 +89,8 @@ def _listing(names: Iterable[str], limit: int = 20) -> str:
 
 
 def _plugin(shape: str, file: Path) -> tuple[str, dict[str, str]]:
-    """Plugin for `FILE.eta`, `FILE.mtlx` or `FILE.mtlx#MATERIAL`."""
-    name = ""
-    if not file.is_file() and "#" in file.name:
-        stem, _, name = file.name.partition("#")
-        file = file.with_name(stem)
+    """Plugin for `FILE.eta` or `FILE.mtlx`, of several materials `FILE#MATERIAL`."""
+    file, name = split_name(file)
     plugin = _PLUGINS.get(file.suffix.lower())
     if plugin is None:
         raise InputError(
@@ -103,4 +102,4 @@ def _plugin(shape: str, file: Path) -> tuple[str, dict[str, str]]:
     if not file.is_file():
         raise InputError(file, "no such file", fix="Check the path given to --material")
     values = {"filename": str(file.resolve())}
-    return plugin, values | ({"material": name} if name and plugin == "layered" else {})
+    return plugin, values | ({"material": name} if name else {})

@@ -139,13 +139,14 @@ class ParsedState:
 
 
 def baked_files(state: ParsedState) -> dict[str, Path]:
-    """The `.eta` file of every shape that shows one, on both sides (`twosided` around it)."""
+    """`FILE.eta[#NAME]` of every shape that shows one, on both sides (`twosided` around it)."""
     files: dict[int, Path] = {}
     for _ in range(2):  # the materials themselves, then what wraps them
         for node in state.of_type("BSDF"):
             props = state.props(node)
             if props.plugin_name() == "neural" and "filename" in props:
-                files[node] = Path(props["filename"])
+                name = f"#{props['material']}" if "material" in props else ""
+                files[node] = Path(props["filename"] + name)
             elif props.plugin_name() == "twosided":
                 inner = [child for _, child in state.children(node, "BSDF")]
                 if inner and all(child == inner[0] for child in inner) and inner[0] in files:

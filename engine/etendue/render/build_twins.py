@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from etendue.artifact import Artifact, read_artifact
+from etendue.artifact import Artifact, read_material
 from etendue.bsdf import neural_numpy
 from etendue.bsdf.neural import check_material
 from etendue.bsdf.pyramid import level_offsets
@@ -33,9 +33,12 @@ class NeuralTwin:
         self.offsets = level_offsets(self.resolution)
 
     @classmethod
-    def load(cls, path: str | Path) -> NeuralTwin | TransmissionTwin:
-        """Read and verify a `.eta` file, whether light passes through it or not."""
-        artifact = read_artifact(path, kind="material")
+    def load(cls, path: str | Path, name: str | None = None) -> NeuralTwin | TransmissionTwin:
+        """Read and verify a `.eta` file, whether light passes through it or not.
+
+        `name` is that of a material in a set.
+        """
+        artifact = read_material(path, name)
         if is_transmission(artifact):
             return TransmissionTwin(artifact, path)
         check_material(path, artifact)
@@ -82,9 +85,12 @@ def take_twins(state: ParsedState) -> dict[str, Twin]:
     for node in state.of_type("BSDF"):
         props = state.props(node)
         if props.plugin_name() == "neural":
-            twins[node] = NeuralTwin.load(props["filename"])
+            name = props["material"] if "material" in props else None
+            twins[node] = NeuralTwin.load(props["filename"], name)
             props.set_plugin_name("diffuse")
-            del props["filename"]
+            for key in ("filename", "material"):
+                if key in props:
+                    del props[key]
     two_sided: dict[int, Twin] = {}
     for node in state.of_type("BSDF"):
         for _, child in state.children(node, "BSDF"):

@@ -13,6 +13,17 @@ from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
 from etendue.render.noise import noise
 
+# channels of the parts that are no colour, as compositing programs expect them
+EXR_CHANNELS = {
+    "depth": ("Z",),
+    "position": ("X", "Y", "Z"),
+    "normal": ("X", "Y", "Z"),
+    "uv": ("U", "V"),
+    "motion": ("U", "V"),
+    "material_id": ("id",),
+    "shape_id": ("id",),
+}
+
 
 @dataclass(frozen=True)
 class Film:
@@ -27,6 +38,8 @@ class Film:
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
     invalid: int = 0  # samples that were NaN or infinite, counted as black
     clean: np.ndarray | None = None  # (H, W, 3) float32, `rgb` without noise
+    place: tuple[int, int, int, int] | None = None  # x, y in the whole picture, its width, height
+    world_to_camera: tuple[float, ...] | None = None  # see `camera_rays.world_to_camera`
 
     @property
     def spp(self) -> int:
@@ -76,7 +89,14 @@ class Film:
         """Write `.exr` (linear, auxiliary images as parts) or `.png` (sRGB), atomically."""
         suffix = Path(path).suffix.lower()
         if suffix == ".exr":
-            write_exr(path, self.parts, self.describe())
+            write_exr(
+                path,
+                self.parts,
+                self.describe(),
+                channels=EXR_CHANNELS,
+                place=self.place,
+                matrices={"worldtocamera": self.world_to_camera} if self.world_to_camera else {},
+            )
         elif suffix == ".png":
             write_png(path, self.parts["rgb"])
         else:

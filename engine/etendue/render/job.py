@@ -16,7 +16,7 @@ from etendue.render.tiles import packed
 from etendue.scene.scene import Scene
 
 MAX_SPP = 1 << 24
-AIM = 0.98  # of the time asked for: a process also needs to start and to end
+AIM = 0.98  # of the time asked for: a process also needs to end
 SAVING_S = 1e-7  # of writing a value, which is part of the time asked for
 NOISE_SPP = 1 << 14  # most samples of a tile unless asked for otherwise
 
@@ -203,6 +203,7 @@ def _progressive(
         noise=options.noise,
         store=store,
         watch=watching.passes,
+        kernel=options.kernel,
         **common,
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
+from etendue.render.film import EXR_CHANNELS
 
 AOVS: Mapping[str, str] = {
     "depth": "depth",
@@ -56,7 +57,7 @@ class Picture:
         if Path(path).suffix.lower() == ".png":
             write_png(path, np.clip(self.parts["rgb"], 0.0, 1.0))
         else:
-            write_exr(path, self.parts, self.metadata)
+            write_exr(path, self.parts, self.metadata, channels=EXR_CHANNELS)
 
 
 def render(

@@ -125,6 +125,7 @@ def merge(tiles: list[Tile], width: int, height: int, spp: int, seed: int) -> Fi
         images = {"rgb": film.rgb, "squares": film.squares, "counts": film.counts, **film.aovs}
         for name, image in images.items():
             whole[name][y : y + h, x : x + w] = image
+    (x, y, *_), place = ordered[0].crop, first.place
     return Film(
         rgb=whole.pop("rgb"),
         squares=whole.pop("squares"),
@@ -132,6 +133,8 @@ def merge(tiles: list[Tile], width: int, height: int, spp: int, seed: int) -> Fi
         spp_wanted=spp,
         seed=seed,
         aovs=whole,
-        metadata=first.metadata,
+        metadata={**first.metadata, "samples": sum(tile.film.samples for tile in ordered)},
         invalid=sum(tile.film.invalid for tile in ordered),
+        place=None if place is None else (place[0] - x, place[1] - y, *place[2:]),
+        world_to_camera=first.world_to_camera,
     )

@@ -16,7 +16,8 @@ from etendue.artifact import Artifact, byte_size
 from etendue.core.files import atomic_path
 from etendue.core.image import write_exr, write_png
 from etendue.core.metrics import difference_picture
-from etendue.formats.material import part_bytes, plain
+from etendue.formats.material import plain
+from etendue.report.flyout import fly_out, strip, summary
 from etendue.report.views import VIEWS, Comparison, compare_view, time_to_equal_error
 from etendue.scene.material import LayeredMaterial
 
@@ -35,6 +36,7 @@ class ReportSettings:
     equal_error_spp: int = 16
     repeats: int = 3
     mips: bool = True  # whether chi-squared is also run on every coarser level
+    flyout_samples: int = 1 << 22  # of each picture of the fly-out, 0 leaves it out
 
 
 def write_report(
@@ -52,10 +54,7 @@ def write_report(
     `report.json` with every figure. `figures` are the bake's own (steps, seconds, command).
     """
     settings = settings or ReportSettings()
-    from etendue.bsdf.layered import Layered
-    from etendue.bsdf.neural import NeuralBSDF
-
-    reference, neural = Layered(material), NeuralBSDF(artifact, path)
+    reference, neural = _both(material, artifact, path)
     comparisons = [
         compare_view(
             view, path, reference, neural, size=settings.size, spp=settings.spp, advance=advance
@@ -75,46 +74,103 @@ def write_report(
         spp=settings.equal_error_spp,
         repeats=settings.repeats,
     )
-    advance("chi-squared, albedo, polar plots")
-    data = _collect(
-        material, artifact, path, figures, comparisons, speed, reference, neural, settings
+    stops = fly_out(
+        path,
+        reference,
+        neural,
+        size=settings.size,
+        samples=settings.flyout_samples,
+        advance=advance,
     )
+    write_png(folder / "flyout.png", strip(stops))
+    advance("chi-squared, albedo, polar plots")
+    data = _common(material, artifact, path, figures, comparisons, speed)
+    if settings.flyout_samples:
+        stops = fly_out(
+            path,
+            reference,
+            neural,
+            size=settings.size,
+            samples=settings.flyout_samples,
+            advance=advance,
+        )
+        write_png(folder / "flyout.png", strip(stops))
+        data["flyout"] = summary(stops)
+    if material.transmits:
+        from etendue.report.transmission import collect, plot
+
+        data |= collect(reference, neural)
+        plots = plot(data)
+    else:
+        data |= _collect(material, artifact, reference, neural, settings)
+        plots = _plots(material, artifact, reference, neural, data)
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True))
-    page = _render(folder, data, _plots(material, artifact, reference, neural, data))
+    page = _render(folder, data, plots)
     with atomic_path(folder / "report.html") as temporary:
         temporary.write_text(page)
     return folder / "report.html"
 
 
-def _collect(
+def _both(material: LayeredMaterial, artifact: Artifact, path: Path) -> tuple[Any, Any]:
+    """The layered reference and the neural material."""
+    from etendue.bsdf.neural import NeuralBSDF
+    from etendue.bsdf.neural_transmission import NeuralTransmission
+    from etendue.bsdf.transmission import reference
+
+    neural = NeuralTransmission if material.transmits else NeuralBSDF
+    return reference(material), neural(artifact, path)
+
+
+def _common(
     material: LayeredMaterial,
     artifact: Artifact,
     path: Path,
     figures: dict[str, Any],
     comparisons: list[Comparison],
     speed: dict[str, float],
-    reference: Any,
-    neural: Any,
-    settings: ReportSettings,
 ) -> dict[str, Any]:
-    """Every figure of the page as plain JSON values."""
-    from etendue.bake import checks
-    from etendue.bake.quality import worst_texels
-    from etendue.bake.variance import sampler_variance
-    from etendue.bsdf.layered import Layered
-
-    tensors = plain(artifact.header, artifact.tensors)
-    latent_bytes = part_bytes(artifact.tensors)["latents"]
-    texture = material.texture.data
+    """Figures of every kind of material, as plain JSON values."""
+    latent_bytes = sum(v.nbytes for n, v in artifact.tensors.items() if "latents" in n.split("."))
     return {
         "name": material.name,
+        "transmits": material.transmits,
         "views": [{"name": c.name, **c.figures} for c in comparisons],
         "mean_flip": float(np.mean([c.figures["flip"] for c in comparisons])),
         "mean_flip_on_material": float(
             np.mean([c.figures["flip_on_material"] for c in comparisons])
         ),
         "speed": speed,
+        "sizes": {
+            "artifact_bytes": path.stat().st_size,
+            "tensor_bytes": byte_size(artifact),
+            "latent_bytes": latent_bytes,
+            "network_bytes": byte_size(artifact) - latent_bytes,
+            "parameter_texture_bytes": int(material.texture.data.nbytes),
+        },
+        "layers": [layer.name or layer.kind.name.lower() for layer in material.layers],
+        "stacks": len(material.stacks),
+        "notes": list(material.notes),
+        "bake": figures,
+        "settings": artifact.header["provenance"]["settings"],
+    }
+
+
+def _collect(
+    material: LayeredMaterial,
+    artifact: Artifact,
+    reference: Any,
+    neural: Any,
+    settings: ReportSettings,
+) -> dict[str, Any]:
+    """Figures of opaque materials, as plain JSON values."""
+    from etendue.bake import checks
+    from etendue.bake.quality import worst_texels
+    from etendue.bake.variance import sampler_variance
+    from etendue.bsdf.layered import Layered
+
+    tensors = plain(artifact.header, artifact.tensors)
+    return {
         "chi_squared": checks.chi_squared_table(neural, POLAR_UV),
         "chi_squared_mips": checks.chi_squared_mips(neural, POLAR_UV) if settings.mips else [],
         "chi_squared_reference": checks.chi_squared_table(reference, POLAR_UV),
@@ -123,18 +179,6 @@ def _collect(
         "sampler": dataclasses.asdict(sampler_variance(tensors)),
         "outliers": artifact.header["quality"].get("outliers"),
         "worst_texels": worst_texels(artifact, Layered(material, walks=64)),
-        "sizes": {
-            "artifact_bytes": path.stat().st_size,
-            "tensor_bytes": byte_size(artifact),
-            "latent_bytes": latent_bytes,
-            "network_bytes": byte_size(artifact) - latent_bytes,
-            "parameter_texture_bytes": int(texture.nbytes),
-        },
-        "layers": [layer.name or layer.kind.name.lower() for layer in material.layers],
-        "stacks": len(material.stacks),
-        "notes": list(material.notes),
-        "bake": figures,
-        "settings": artifact.header["provenance"]["settings"],
     }
 
 
@@ -185,6 +229,8 @@ def _render(folder: Path, data: dict[str, Any], plots: dict[str, bytes]) -> str:
             }
         )
     inline = {name: _inline(png) for name, png in plots.items()}
+    if "flyout" in data:
+        inline["flyout"] = _inline((folder / "flyout.png").read_bytes())
     return environment.get_template("report.html.j2").render(
         data=data, pictures=pictures, plots=inline
     )

@@ -78,3 +78,42 @@ def energy(albedo: Mapping[str, Any], reciprocity: Mapping[str, Any]) -> bytes:
         axis.grid(alpha=0.3)
     figure.tight_layout()
     return _png(figure)
+
+
+def transmission(sides: Sequence[Mapping[str, Any]]) -> bytes:
+    """Reflected and transmitted light over |cos theta_i|, a panel per side."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(1, len(sides), figsize=(4.5 * len(sides), 2.8), squeeze=False)
+    for axis, side in zip(axes.flat, sides, strict=True):
+        for what, color in (("reflected", COLORS[0]), ("transmitted", COLORS[2])):
+            axis.plot(side["cosines"], side[f"reference_{what}"], color=color, lw=2.4, label=what)
+            axis.plot(side["cosines"], side[f"neural_{what}"], color="k", lw=0.9, ls="--")
+        axis.set(xlabel="|cos θi|", ylim=(0, 1.05))
+        axis.set_title("seen from outside" if side["above"] else "seen from inside", fontsize=10)
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    return _png(figure)
+
+
+def front(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Mean FLIP over bytes and over render time; the best of each are joined."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.2), sharey=True)
+    for axis, cost, best, label in (
+        (axes[0], "bytes", "best_by_size", "bytes"),
+        (axes[1], "render_ms", "best_by_time", "render time, ms"),
+    ):
+        for row in rows:
+            color = COLORS[1] if row[best] else "0.5"
+            axis.plot(row[cost], row["mean_flip"], "o", color=color)
+            place = {"textcoords": "offset points", "xytext": (5, 4), "fontsize": 9}
+            axis.annotate(row["label"], (row[cost], row["mean_flip"]), **place)
+        chain = sorted((row[cost], row["mean_flip"]) for row in rows if row[best])
+        axis.plot(*zip(*chain, strict=True), color=COLORS[1], lw=1, alpha=0.6)
+        axis.set(xlabel=label, ylim=(0, None))
+        axis.margins(x=0.2)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("mean FLIP")
+    figure.tight_layout()
+    return _png(figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -84,10 +83,9 @@ class Stage:
 
     def shoot(self, material: InlineBSDF, spp: int, seed: int, **options: Any) -> Any:
         """Film of the view with every baked shape made of `material`."""
-        table = dataclasses.replace(self.table, materials=[material] * len(self.table.materials))
         return render(
             self.built.mi_scene,
-            table,
+            self.table.made_of(material),
             spp=spp,
             seed=seed,
             max_depth=self.built.max_depth,
@@ -116,8 +114,23 @@ def compare_view(
     figures: dict[str, Any] = all_metrics(truth.rgb, ours.rgb)
     figures["flip_on_material"] = float(flip[mask].mean()) if mask.any() else None
     figures["covered"] = float(mask.mean())
-    figures["bias_on_material"] = float(ours.rgb[mask].mean() / truth.rgb[mask].mean() - 1)
+    figures["bias_on_material"] = _bias(truth.rgb, ours.rgb, mask)
+    figures["bias_on_rim"] = _bias(truth.rgb, ours.rgb, rim(mask))
     return Comparison(view.name, truth.rgb, ours.rgb, flip, mask, figures)
+
+
+def rim(mask: np.ndarray, width: int = 2) -> np.ndarray:
+    """Pixels (H, W) of `mask` at most `width` pixels away from one that is not in it."""
+    inner = mask
+    for _ in range(width):
+        p = np.pad(inner, 1, constant_values=True)
+        inner = inner & p[:-2, 1:-1] & p[2:, 1:-1] & p[1:-1, :-2] & p[1:-1, 2:]
+    return mask & ~inner
+
+
+def _bias(truth: np.ndarray, ours: np.ndarray, mask: np.ndarray) -> float | None:
+    """Relative difference of the means over `mask`."""
+    return float(ours[mask].mean() / truth[mask].mean() - 1) if mask.any() else None
 
 
 def time_to_equal_error(

@@ -168,3 +168,16 @@ def artifact() -> Callable[..., Any]:
         return Artifact({"kind": "material", "lod": {"resolution": 1}}, tensors)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vulkan() -> Any:
+    """The Vulkan device that shaders run on."""
+    from etendue.core.errors import DeviceError
+    from etendue.device.slang import open_device
+
+    pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
+    try:
+        return open_device("vulkan")
+    except DeviceError as error:
+        pytest.skip(f"no Vulkan device: {error}")

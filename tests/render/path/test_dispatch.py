@@ -166,3 +166,51 @@ def test_nothing_in_the_scene(mi: Any, camera: Any) -> None:
     dark = mi.load_dict({"type": "scene", "sensor": camera((0, 0, 4), (0, 0, 0), 8)})
     film = render(dark, spp=2, aovs=("depth", "shape_id", "albedo"))
     assert film.rgb.max() == 0 and (film.aovs["shape_id"] == -1).all()
+
+
+def test_materials_of_one_decoder_share_a_branch(room: Any, mi: Any, inline_bsdf: Any) -> None:
+    """The same picture as with a branch for each, sample by sample."""
+    from etendue.bsdf.neural import NeuralBSDF
+    from etendue.bsdf.plugin import plugin
+    from etendue.render.path.branches import Branch, Plan
+    from etendue.render.path.dispatch import InlineTable
+    from etendue.render.path.drjit import render
+
+    def surface(k: int) -> Any:
+        make = plugin("Relative", lambda props: NeuralBSDF(_relative(k)))
+        return make(mi.Properties(f"relative-{k}"))
+
+    def ball(x: float, bsdf: Any) -> dict[str, Any]:
+        return {"type": "sphere", "center": [x, 0.4, 1.5], "radius": 0.4, "bsdf": bsdf}
+
+    balls = {"a": ball(-1.2, surface(1)), "b": ball(0, inline_bsdf(BLUE)), "c": ball(1, surface(2))}
+    scene = room(surface(0), inline_bsdf(GREY), **balls)
+    table = InlineTable.from_scene(scene)
+    made = table.prepare("coherent")
+    assert sorted(len(branch.numbers) for branch in made.branches) == [1, 1, 3]
+    assert sorted(k for branch in made.branches for k in branch.numbers) == [0, 1, 2, 3, 4]
+    assert not table.rivals(), "one decoder does not need lanes with weights of their own"
+    together = render(scene, table, spp=16, seed=1)
+    alone = tuple(Branch((k,), material) for k, material in enumerate(table.materials))
+    table.plans["coherent"] = Plan(alone, None)
+    apart = render(scene, table, spp=16, seed=1)
+    different = np.abs(together.rgb - apart.rgb) > 1e-3 * (1 + apart.rgb)
+    assert different.mean() < 0.01, "rounding may send a few paths elsewhere"
+    assert together.rgb.mean() > 0.01
+
+
+def _relative(k: int) -> Any:
+    """An untrained material on a decoder that does not depend on `k`; its size does."""
+    import torch
+
+    from etendue.artifact import Artifact
+    from etendue.bake.network import init_params
+
+    params = init_params("2x16", "2x16", torch.Generator().manual_seed(0))
+    side = (4, 1, 8)[k]
+    rng = np.random.default_rng(k)
+    tensors = {name: value.numpy() for name, value in params.items()}
+    tensors["latents"] = rng.normal(size=((4 * side * side - 1) // 3, 8)).astype(np.float16)
+    tensors["energy"] = rng.uniform(0.5, 1.0, (33, 3)).astype(np.float32)
+    tensors["albedo"] = np.zeros((3, 9), np.float32)
+    return Artifact({"kind": "material", "lod": {"resolution": side}}, tensors)

@@ -225,6 +225,16 @@ def test_thin_lens_camera(mi: Any, room: Any, camera: Any, mitsuba_path: Any) ->
     agree(render(scene, spp=256, seed=1), *mitsuba_path(scene, 256))
 
 
+def test_orthographic_camera(mi: Any, room: Any, camera: Any, mitsuba_path: Any) -> None:
+    """Its rays all have one direction; footprints need materials that ask for them."""
+    from etendue.render.path.drjit import render
+
+    flat = {**camera((0, 2, 5), (0, 0.6, 0)), "type": "orthographic"}
+    del flat["fov"]
+    scene = room({"type": "plastic"}, GREY, sensor=flat)
+    agree(render(scene, spp=128, seed=1), *mitsuba_path(scene, 128))
+
+
 # ---- progress and interruption
 
 

@@ -10,47 +10,17 @@ import pytest
 
 from etendue.artifact import write_artifact
 from etendue.core.errors import DeviceError, InputError
-from etendue.core.ztest import z_test
-from etendue.device.slang import SlangDevice, open_device
+from etendue.device.slang import SlangDevice
+from etendue.render.path.slang_camera import camera as pinhole
+from etendue.render.path.slang_camera import cone
 from etendue.render.path.slang_emitters import EMITTER
+from etendue.render.path.slang_layered import layered_constants
 from etendue.render.path.slang_materials import MATERIAL
-from etendue.render.path.slang_scene import SHAPE, VERTEX, cone, extract
-from etendue.render.path.slang_scene import camera as pinhole
+from etendue.render.path.slang_scene import SHAPE, VERTEX, extract
+
+from .slang_support import AOVS, GGX, ROOT, agree, checkerboard, render
 
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
-ROOT = Path(__file__).parents[3]
-AOVS = ("depth", "position", "normal", "uv", "albedo", "shape_id", "material_id")
-GGX = {"distribution": "ggx"}
-
-
-@pytest.fixture(scope="module")
-def vulkan() -> SlangDevice:
-    try:
-        return open_device("vulkan")
-    except DeviceError as error:
-        pytest.skip(f"no Vulkan device: {error}")
-
-
-def render(device: SlangDevice, scene: Any, baked: Any = None, **options: Any) -> Any:
-    from etendue.render.path.slang import render
-
-    return render(scene, baked, device=device, **options)
-
-
-def agree(film: Any, scene: Any, spp: int, **options: Any) -> None:
-    """The film passes the z-test against `drjit` with another seed."""
-    from etendue.render.path.drjit import render
-
-    other = render(scene, spp=spp, seed=77, **options)
-    assert film.invalid == 0
-    result = z_test(film.rgb, other.rgb, film.variance(), other.variance())
-    assert result.passed and abs(result.mean_z) < 4, (result.fraction, result.mean_z)
-
-
-def checkerboard(mi: Any) -> dict[str, Any]:
-    texels = np.random.default_rng(3).uniform(0.1, 0.9, (4, 6, 3)).astype(np.float32)
-    image = {"type": "bitmap", "data": mi.TensorXf(texels), "raw": True, "wrap_mode": "mirror"}
-    return {"type": "twosided", "b": {"type": "diffuse", "reflectance": image}}
 
 
 @pytest.mark.parametrize("tracer", ["bvh", "rq", "rt"])
@@ -150,7 +120,11 @@ def test_cooperative_matrices_inside_a_ray_query_kernel(
     ("shape", "message"),
     [
         ({"type": "cylinder"}, "shape bad.*of a kind that shaders lack.*Cylinder"),
-        ({"type": "sphere", "bsdf": {"type": "principled"}}, "shape bad.*lacks.*Principled"),
+        ({"type": "sphere", "bsdf": {"type": "roughplastic"}}, "shape bad.*lacks.*RoughPlastic"),
+        (
+            {"type": "sphere", "bsdf": {"type": "principled", "sheen": 0.5}},
+            "shape bad.*sheen that the Slang",
+        ),
         (
             {"type": "sphere", "bsdf": {"type": "roughconductor"}},
             "shape bad.*microfacet.*expected ggx",
@@ -180,6 +154,7 @@ def test_layouts_are_those_of_the_shaders(vulkan: SlangDevice) -> None:
     from etendue.device.slang import load
 
     constants = {"CAPACITY": 32, "LAYERS": 1, "KINDS": 1, "LIGHTS": 1, "FEATURES": 0}
+    constants |= layered_constants([])
     program = load(
         vulkan,
         "render/path.bvh",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from etendue.bake import network
 from etendue.bsdf import neural_numpy
 from etendue.core.errors import DeviceError
 from etendue.device.slang import SlangDevice, load, open_device
+from etendue.formats import latents, weights
+from etendue.formats.material import texel_count
 from etendue.render.path import slang_kernels, slang_neural
 from etendue.render.path.slang_neural import DataBuilder
 
@@ -70,6 +73,7 @@ def decode(device: SlangDevice, linear: str, made: list[Artifact]) -> tuple[np.n
     rng, builder = np.random.default_rng(0), DataBuilder()
     headers = [builder.add_neural(a) for a in made]
     queries = np.zeros(COUNT, QUERY)
+    queries["uv"] = rng.uniform(-1, 2, (COUNT, 2))
     queries["material"] = rng.choice(headers, COUNT)
     queries["wi"], queries["wo"] = hemisphere(rng), hemisphere(rng)
     queries["u0"], queries["u1"] = rng.random((2, COUNT))
@@ -153,3 +157,73 @@ def test_cooperative_matrices_equal_torch(artifact: Any) -> None:
     error = np.abs(got[:, :3] - want)
     assert error.max() <= 2e-3 * want.max()
     assert np.quantile(error / want, 0.99) <= 2e-3
+
+
+def stored(make: Any, form: str, weight_form: str, reciprocal: bool) -> Artifact:
+    """Random networks over 8 x 8 texels of latents in the given formats."""
+    plain = make(3)
+    tensors = dict(plain.tensors)
+    if reciprocal:
+        params = network.init_params("2x32", "2x16", torch.Generator().manual_seed(1), True)
+        tensors |= {k: v.numpy() for k, v in params.items()}
+    values = np.random.default_rng(7).normal(size=(texel_count(8), 8))
+    encoded = latents.encode((0.5 * values).astype(np.float32), form)
+    del tensors["latents"]
+    tensors = weights.encode(tensors | encoded.tensors, weight_form)
+    header = {
+        "kind": "material",
+        "arch": {"reciprocal": reciprocal},
+        "lod": {"resolution": 8},
+        "latent": {"format": form},
+        "weights": {"format": weight_form},
+    }
+    return Artifact(header, tensors)
+
+
+def test_every_stored_format_is_decoded_like_in_dr_jit(mi: Any, artifact: Any) -> None:
+    """All formats in one buffer; the reciprocal decoder too."""
+    from etendue.bsdf.base import ShadingPoint
+    from etendue.bsdf.neural import NeuralBSDF
+
+    cases = [(form, "f32", False) for form in latents.FORMATS]
+    cases += [("f16", form, False) for form in weights.FORMATS]
+    cases += [("f16", "f32", True), ("cb3", "bfp8", True)]
+    made = [stored(artifact, *case) for case in cases]
+    queries, got = decode(device_of("vulkan"), "scalar", made)
+    for k, case in enumerate(cases):
+        here = queries["material"] == k
+        q = queries[here]
+        p = ShadingPoint(mi.Point2f(q["uv"].T), mi.Vector3f(q["wi"].T), mi.Float(q["footprint"]))
+        bsdf, wo = NeuralBSDF(made[k]), mi.Vector3f(q["wo"].T)
+        value = np.array(bsdf.eval(p, wo, mi.PCG32(size=len(q)), mi.Bool(True))).T
+        assert here.sum() > 100 and value.min() > 0
+        np.testing.assert_allclose(got[here, :3], value, rtol=1e-5, err_msg=str(case))
+        pdf = np.array(bsdf.pdf(p, wo, mi.Bool(True)))
+        np.testing.assert_allclose(got[here, 3], pdf, rtol=2e-4, err_msg=str(case))
+
+
+@pytest.mark.parametrize("columns", [9, 12])
+def test_albedo_guides_are_those_of_the_other_tracer(
+    artifact: Any, tmp_path: Path, columns: int
+) -> None:
+    from etendue.artifact import write_artifact
+    from etendue.layout import assets
+    from etendue.render.build import build
+    from etendue.render.path import drjit, slang
+    from etendue.scene.scene import load_scene
+
+    try:
+        open_device()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    made, file = artifact(0), tmp_path / "a.eta"
+    guide = np.random.default_rng(1).uniform(-0.3, 0.4, (3, columns)).astype(np.float32)
+    write_artifact(file, Artifact(made.header, {**made.tensors, "albedo": guide}))
+    scene = load_scene(assets() / "scenes/sphere.xml", assignments={"Sphere": file})
+    built = build(scene, size=(24, 18))
+    options: dict[str, Any] = {"spp": 2, "max_depth": 1, "aovs": ("albedo", "material_id")}
+    ours = drjit.render(built.mi_scene, **options).aovs
+    theirs = slang.render(built.mi_scene, built.baked, **options).aovs
+    np.testing.assert_allclose(theirs["albedo"], ours["albedo"], atol=2e-3)
+    ball = ours["material_id"] == 1
+    assert ball.any() and ours["albedo"][ball].std() > 0.02

@@ -43,6 +43,8 @@ def tile_numbers(window: Window) -> np.ndarray:
 class Adaptive:
     """What has been rendered and what comes next (a `Plan`); `error` is the noise of a tile."""
 
+    counted = False
+
     def __init__(self, window: Window, spp: int, error: float) -> None:
         self.shape, self.error = (window.height, window.width), error
         pixels = window.width * window.height

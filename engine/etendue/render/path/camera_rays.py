@@ -13,7 +13,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.render.path.loop import Cone
+from etendue.render.path.footprint import Cone
 
 GROUP = 16  # samples that are summed on the device; part of what makes results reproducible
 _STREAM = 0xDA3E39CB94B95BDB  # PCG32 increment shared by all paths; their states are hashes
@@ -151,6 +151,16 @@ def primary_rays(sensor: Any, window: Window, x: Any, y: Any, rng: Any) -> tuple
     return ray, weight
 
 
+def world_to_camera(sensor: Any) -> tuple[float, ...]:
+    """What EXR calls worldToCamera: 16 numbers M by rows with (p, 1) M in camera space.
+
+    There x points right, y up and z forwards; Mitsuba's x points left.
+    """
+    matrix = np.array(sensor.world_transform().matrix, np.float64).reshape(4, 4)
+    matrix[:, 0] = -matrix[:, 0]
+    return tuple(float(x) for x in np.linalg.inv(matrix).T.ravel())
+
+
 def pixel_cone(sensor: Any, window: Window) -> Cone:
     """Width and spread of the cone through the pixel at the centre of the film."""
     u = np.array([0.0, 1.0 / window.full_width, 0.0], np.float32) + 0.5
@@ -158,7 +168,8 @@ def pixel_cone(sensor: Any, window: Window) -> Cone:
     ray, _ = sensor.sample_ray(
         mi.Float(sensor.shutter_open()), mi.Float(0.5), mi.Point2f(u, v), mi.Point2f(0.5)
     )
-    o, d = np.array(ray.o).T.reshape(3, 3), np.array(ray.d).T.reshape(3, 3)
+    # what is the same for all rays, such as the directions of an orthographic camera, comes once
+    o, d = (np.broadcast_to(np.array(v).T.reshape(-1, 3), (3, 3)) for v in (ray.o, ray.d))
     # side of the square with the area that the two steps span
     width = math.sqrt(float(np.linalg.norm(np.cross(o[1] - o[0], o[2] - o[0]))))
     spread = math.sqrt(float(np.linalg.norm(np.cross(d[1] - d[0], d[2] - d[0]))))

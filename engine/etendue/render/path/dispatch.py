@@ -18,6 +18,8 @@ import numpy as np
 
 from etendue.bsdf.base import BSDFSample, InlineBSDF, ShadingPoint
 from etendue.bsdf.guide import albedo_ratio, corrected
+from etendue.render.groups import shown_shapes
+from etendue.render.path.branches import MEMBER_BITS, Plan, plan, rivals
 
 NONE = 0xFFFFFFFF  # number of Mitsuba's own BSDFs
 _SPARE = 64  # the table covers some registry numbers beyond the largest inline one
@@ -45,12 +47,14 @@ class InlineTable:
     plugins: list[Any] = field(default_factory=list)  # whose `.inline` only this table calls
     numbers: Any = None  # UInt buffer: registry number -> material
     everywhere: bool = False  # no shape has a BSDF of Mitsuba's
+    kernel: str = "coherent"  # or "divergent": how neural materials are evaluated
+    plans: dict[str, Plan] = field(default_factory=dict)  # by kernel, made when first needed
+    chosen: tuple[str, str] | None = None  # what was measured to be faster, and how much
 
     @classmethod
     def from_scene(cls, scene: Any) -> InlineTable:
         """Collect the materials of all shapes; `twosided` around one is looked through."""
-        shown = [shape.bsdf() for shape in scene.shapes()]
-        bsdfs = [bsdf for bsdf in shown if bsdf is not None]
+        bsdfs = [shape.bsdf() for shape in shown_shapes(scene)]
         owners: list[Any] = []
         virtual: set[int] = set()
         numbers: dict[int, int] = {}
@@ -72,11 +76,15 @@ class InlineTable:
             [owner.inline for owner in owners],
             [owner for owner in owners if id(owner) not in virtual],
             mi.UInt(buffer),
-            # an instance has no BSDF of its own, the shapes in its group do
-            all(bsdf is not None and _inline_owner(bsdf) is not None for bsdf in shown),
+            all(_inline_owner(bsdf) is not None for bsdf in bsdfs),
         )
         dr.eval(table.numbers)
         return table
+
+    def made_of(self, material: InlineBSDF) -> InlineTable:
+        """The table with every inline surface made of `material`."""
+        numbers = dr.select(self.numbers == NONE, mi.UInt(NONE), mi.UInt(0))
+        return InlineTable([material], self.plugins, numbers, self.everywhere)
 
     def __bool__(self) -> bool:
         """True when there is any inline material."""
@@ -120,6 +128,7 @@ class InlineTable:
     @contextmanager
     def detached(self) -> Iterator[None]:
         """While tracing: keep the plugins' own virtual methods from compiling the materials."""
+        self.prepare(self.kernel)  # nothing can be uploaded inside the loop
         kept = [plugin.inline for plugin in self.plugins]
         for plugin in self.plugins:
             plugin.inline = Nothing(plugin.inline.name)
@@ -133,12 +142,24 @@ class InlineTable:
         self, number: Any, p: ShadingPoint, wo: Any, u: Any, rng: Any, before: Evaluation
     ) -> Evaluation:
         """`eval_pdf_sample` of each lane's material, `before` where it has none; advances rng."""
+        made = self.prepare(self.kernel)
+        place = mi.UInt(NONE)
+        if made.places is not None:
+            inside = number != NONE
+            place = dr.select(inside, dr.gather(mi.UInt, made.places, number, inside), NONE)
         result = before
-        for index, inline in enumerate(self.materials):
+        for index, branch in enumerate(made.branches):
 
             def run(
-                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, inline: Any = inline
+                result: Evaluation,
+                p: Any,
+                wo: Any,
+                u: Any,
+                rng: Any,
+                member: Any,
+                branch: Any = branch,
             ) -> tuple[Evaluation, Any]:
+                inline = branch.at(member)
                 value, pdf, drawn = inline.eval_pdf_sample(p, wo, u, rng, mi.Bool(True))
                 delta, eta = drawn.delta, drawn.eta
                 if result.delta is not None and delta is None:
@@ -146,14 +167,27 @@ class InlineTable:
                 return Evaluation(value, pdf, drawn.wo, drawn.pdf, drawn.weight, delta, eta), rng
 
             def skip(
-                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any
+                result: Evaluation, p: Any, wo: Any, u: Any, rng: Any, member: Any
             ) -> tuple[Evaluation, Any]:
                 return result, rng
 
-            state = (result, p, wo, u, mi.PCG32(rng))
-            result, after = dr.if_stmt(state, number == index, run, skip)
+            alone = len(branch.numbers) == 1
+            here = number == branch.numbers[0] if alone else place >> MEMBER_BITS == index
+            state = (result, p, wo, u, mi.PCG32(rng), place & ((1 << MEMBER_BITS) - 1))
+            result, after = dr.if_stmt(state, here, run, skip)
             rng.state, rng.inc = after.state, after.inc
         return result
+
+    def prepare(self, kernel: str) -> Plan:
+        """Evaluate as `kernel` says from now on."""
+        if kernel not in self.plans:
+            self.plans[kernel] = plan(self.materials, kernel)
+        self.kernel = kernel
+        return self.plans[kernel]
+
+    def rivals(self) -> bool:
+        """Whether the kernels differ: some materials have one architecture but not one decoder."""
+        return bool(rivals(self.materials))
 
     def guides(self) -> list[Any]:
         """For each material the buffer that corrects its `albedo`, None where that is right."""

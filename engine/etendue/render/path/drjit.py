@@ -8,7 +8,8 @@ how often the work was interrupted and resumed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import drjit as dr
@@ -28,15 +29,20 @@ from etendue.render.path.camera_rays import (
     pixel_cone,
     primary_rays,
     start_paths,
+    world_to_camera,
 )
 from etendue.render.path.dispatch import InlineTable
+from etendue.render.path.drjit_kernels import Job, choose
+from etendue.render.path.footprint import Cone
 from etendue.render.path.interrupt import Interrupt
-from etendue.render.path.loop import STRATEGIES, Cone, PathOptions, trace_paths
+from etendue.render.path.loop import STRATEGIES, PathOptions, trace_paths
 from etendue.render.path.uniform import Uniform
 from etendue.render.path.work import Progress, Watch, Work
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
+PROBE_SAMPLES = 1 << 15  # paths of one probe
 TIMED_AOV_SAMPLES = 32
+TIMED_SAMPLES = 64  # per pixel; what a kernel is chosen for where their number is open
 
 
 def render(
@@ -59,12 +65,14 @@ def render(
     watch: Watch | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
+    kernel: str = "auto",
 ) -> Film:
     """Path-trace `scene` (built for the active Mitsuba variant).
 
     `max_depth` counts path vertices as Mitsuba does (-1 = unlimited, 1 = emitters only). `crop` is
     (x, y, width, height) in the sensor's picture. `spp` samples are taken, or as many as `seconds`
     allow, or, with `noise`, as many as each tile needs to come down to it (see `render.noise`).
+    `kernel` says how neural materials are run (`drjit_kernels`), which changes the time only.
     `store` keeps the state of the work on disk. `progress` gets work done and work in total,
     `watch` every pass. Ctrl-C or `cancel()` ends after the current pass; the film then is not
     `complete`.
@@ -78,16 +86,42 @@ def render(
         tracer = Tracer(scene, table, options, camera, window, pixel_cone(camera, window), seed)
         plan = Uniform(window, spp) if noise is None else Adaptive(window, spp, noise)
         work = Work(tracer, plan, pass_samples, seconds, store, watch, progress)
+        choice = choose(table, kernel, job_of(tracer, spp if work.counted else TIMED_SAMPLES))
         before = work.restore()
-        shown = aov_samples(spp, timed=seconds is not None or noise is not None)
+        shown = aov_samples(spp, timed=not work.counted)
+        after = scene.sensors()[-1] if len(scene.sensors()) > 1 else None
         guides = before or render_aovs(
-            scene, table, camera, window, aovs, shown, seed, pass_samples
+            scene, table, camera, window, aovs, shown, seed, pass_samples, after
         )
         finished = work.run(stop, guides)
     facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
+    facts |= {"kernel": choice.kernel, "kernel_reason": choice.reason}
     if noise is not None:
         facts["noise_asked"] = noise
-    return plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    film = plan.film(seed, finished=finished, aovs=guides, metadata=facts)
+    place = (window.x, window.y, window.full_width, window.full_height)
+    return replace(film, place=place, world_to_camera=world_to_camera(camera))
+
+
+def job_of(tracer: Tracer, spp: int) -> Job:
+    """What kernels are compared for: a picture of `spp` samples, tried at three places."""
+    pixels = tracer.window.width * tracer.window.height
+    samples = min(spp, GROUP)
+    small = probes(Block(0, pixels, 0, samples, samples))
+    total = pixels * spp
+    return Job(
+        total,
+        -(-total // PASS_SAMPLES),
+        [partial(tracer, block) for block in small],
+        sum(block.paths for block in small),
+    )
+
+
+def probes(block: Block) -> list[Block]:
+    """Small parts of a pass, at three places, on which kernels are compared."""
+    pixels = max(1, min(block.pixels // 3, PROBE_SAMPLES // block.samples))
+    places = sorted({(block.pixels - pixels) * k // 4 for k in (1, 2, 3)})
+    return [replace(block, first=block.first + place, pixels=pixels) for place in places]
 
 
 def aov_samples(spp: int, *, timed: bool) -> int:

@@ -10,6 +10,7 @@ import mitsuba as mi
 
 from etendue.bsdf.base import ShadingPoint
 from etendue.render.path.dispatch import NONE, Evaluation, InlineTable
+from etendue.render.path.footprint import Cone, footprint
 
 STRATEGIES = ("mis", "light", "bsdf")
 RR_MAX = 0.95  # largest survival probability of Russian roulette
@@ -24,14 +25,6 @@ class PathOptions:
     rr_depth: int = 5  # Russian roulette from this many bounces on
     strategy: str = "mis"  # how light is found: "mis", or "light" or "bsdf" sampling alone
     hide_emitters: bool = False  # lights are not seen directly, only what they light
-
-
-@dataclass
-class Cone:
-    """Footprint of the path: a cone around each ray (a Dr.Jit PyTree)."""
-
-    width: Any  # Float, world units, at the ray's origin
-    spread: Any  # Float, radians
 
 
 @dataclass
@@ -239,10 +232,11 @@ def _material(
             side = dr.select(table.bounds_solid(number), 1.0, side)
             dark = dr.select(table.passes(number), 0.0, -1.0)
             e.delta, e.eta = mi.Bool(delta), mi.Float(eta) + dr.zeros(mi.Float, width)
+        seen = footprint(si, s.cone)
         p = ShadingPoint(
-            uv=mi.Point2f(si.uv),
+            uv=mi.Point2f(si.uv) + (s.rng.next_float32() - 0.5) * seen.axis,
             wi=mi.Vector3f(si.wi.x, si.wi.y, si.wi.z * side),
-            footprint=uv_footprint(si, s.cone),
+            footprint=seen.side,
         )
         # nothing is evaluated where no light comes from the direction
         up = mi.Vector3f(wo.x, wo.y, dr.select(lit, wo.z * side, dark))
@@ -252,19 +246,6 @@ def _material(
         if table.transmits:
             eta, delta = e.eta, e.delta
     return e, eta, delta, number
-
-
-def uv_footprint(si: Any, cone: Cone | None) -> Any:
-    """Side of the uv square that has the area of the cone's section with the surface.
-
-    sqrt(w^2 / (|cos| |dp/du x dp/dv|)); a surface without uv derivatives gets 0.
-    """
-    if cone is None:
-        return mi.Float(0.0)
-    width = cone.width + cone.spread * si.t
-    density = dr.norm(dr.cross(si.dp_du, si.dp_dv))
-    area = density * dr.maximum(dr.abs(si.wi.z), 1e-3)
-    return dr.select(density > 0.0, width * dr.rsqrt(area), 0.0)
 
 
 def mis_weight(a: Any, b: Any) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.render.film import Accumulator, Film
+from etendue.render.path.footprint import GRAZING, LONGEST
 from etendue.render.path.interrupt import Interrupt
 
 RR_MAX = 0.95  # as in `loop`
@@ -74,7 +75,7 @@ class Tracer:
             found += throughput * self._emission(si, origin, pdf, delta)
             if not si.is_valid() or 0 <= self.max_depth <= depth + 1:
                 return found
-            surface = Surface.at(self, si, width, spread)
+            surface = Surface.at(self, si, width, spread, rng)
             # light from a point on a lamp
             found += throughput * self._direct(surface, absorption, rng)
             # on to the next surface
@@ -137,21 +138,18 @@ class Surface:
     footprint: float
 
     @classmethod
-    def at(cls, tracer: Tracer, si: Any, width: float, spread: float) -> Surface:
+    def at(
+        cls, tracer: Tracer, si: Any, width: float, spread: float, rng: np.random.Generator
+    ) -> Surface:
         """The surface that a ray with this cone has hit."""
         wi = np.array(si.wi)
         side = 1.0 if wi[2] >= 0 else -1.0
         twin = tracer.inline.get(si.shape.id())
         if bounds_solid(twin):
             side = 1.0
-        return cls(
-            si,
-            twin,
-            np.array(si.uv),
-            wi * [1.0, 1.0, side],
-            side,
-            uv_footprint(si, width + spread * si.t),
-        )
+        square, axis = uv_footprint(si, width + spread * si.t)
+        uv = np.array(si.uv) + (rng.random() - 0.5) * axis
+        return cls(si, twin, uv, wi * [1.0, 1.0, side], side, square)
 
     def eval_pdf(self, wo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Value of f |cos| and density of a direction in the shading frame."""
@@ -210,11 +208,24 @@ def transmittance(absorption: np.ndarray, length: float) -> np.ndarray:
     return np.array([math.exp(-a * length) if a > 0.0 else 1.0 for a in absorption])
 
 
-def uv_footprint(si: Any, width: float) -> float:
-    """Side of the uv square that has the area of a cone's section with the surface."""
-    density = float(np.linalg.norm(np.cross(np.array(si.dp_du), np.array(si.dp_dv))))
-    area = density * max(abs(float(si.wi.z)), 1e-3)
-    return width / math.sqrt(area) if density > 0.0 else 0.0
+def uv_footprint(si: Any, width: float) -> tuple[float, np.ndarray]:
+    """As `footprint.footprint`: side of the filtered square, axis that it is moved along."""
+    w = np.array(si.wi)
+    s, t, du, dv = (np.array(x) for x in (si.sh_frame.s, si.sh_frame.t, si.dp_du, si.dp_dv))
+    slant = math.hypot(w[0], w[1])
+    x, y = (w[0] / slant, w[1] / slant) if slant > 1e-6 else (1.0, 0.0)
+    jacobian = np.stack([du, dv], 1)
+    if np.linalg.norm(np.cross(du, dv)) == 0.0:
+        return 0.0, np.zeros(2)
+    inverse = np.linalg.pinv(jacobian)
+    a = inverse @ (s * x + t * y) * width / max(abs(w[2]), GRAZING)
+    b = inverse @ (t * x - s * y) * width
+    longer = a if a @ a > b @ b else b
+    length = math.hypot(longer[0], longer[1])
+    if length == 0.0:
+        return 0.0, np.zeros(2)
+    side = min(max(abs(a[0] * b[1] - a[1] * b[0]) / length, length / LONGEST), length)
+    return side, longer * (1.0 - side / length)
 
 
 def mis_weight(a: float, b: float) -> float:

@@ -21,10 +21,12 @@ from etendue.render.path.camera_rays import Block, Window, full_film, passes
 from etendue.render.path.drjit import check_options
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES
+from etendue.render.path.slang_camera import camera, cone
 from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
 from etendue.render.path.slang_materials import NEURAL
-from etendue.render.path.slang_scene import HIDDEN, camera, cone, extract
+from etendue.render.path.slang_scene import HIDDEN, LENS, extract
 from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
+from etendue.render.path.slang_watch import Kernels
 
 PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
 PROBE_PIXELS = 1024  # on which kernels are compared
@@ -54,18 +56,22 @@ def render(
     kernel: str = "auto",
     device: SlangDevice | None = None,
     uploaded: Uploaded | None = None,
+    kernels: Kernels | None = None,
 ) -> Film:
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
     `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
     (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
-    `slang_kernels`).
+    `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
-    if uploaded is None:
+    if "motion" in aovs:
+        raise InputError("aov motion", "needs --backend drjit", got="slang")
+    if kernels is None:
         device = device or open_device()
-        uploaded = upload(device, extract(scene, baked))
+        kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
+    uploaded = kernels.uploaded
     tracer = choose_tracer(uploaded.device, tracer)
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
@@ -77,10 +83,11 @@ def render(
             "strategy": STRATEGIES.index(strategy),
         }
         blocks = list(passes(window, spp, pass_samples))
-        hidden = HIDDEN if hide_emitters else 0
-        choice = _choose(uploaded, kernel, tracer, fixed, blocks[0], hidden)
-        guides = _aovs(uploaded, tracer, fixed, blocks, window, aovs, spp)
-        program = Kernel(uploaded, tracer, "path_main", choice.linear, hidden)
+        extra = HIDDEN if hide_emitters else 0
+        extra |= LENS if eye.needs_aperture_sample() else 0
+        choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
+        guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
+        program = kernels(tracer, "path_main", choice.linear, extra)
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {
         "max_depth": max_depth,
@@ -118,22 +125,23 @@ def _sums(
 
 
 def _choose(
-    uploaded: Uploaded,
+    kernels: Kernels,
     kernel: str,
     tracer: str,
     fixed: Mapping[str, Any],
     block: Block,
-    hidden: int,
+    extra: int,
 ) -> Choice:
     """The kernel; candidates are timed on one group of samples of the first pixels."""
+    uploaded = kernels.uploaded
     probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
 
     def cost(linear: str) -> float:
-        program = Kernel(uploaded, tracer, "path_main", linear, hidden)
+        program = kernels(tracer, "path_main", linear, extra)
         return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
 
     def coherence() -> float:
-        program = Kernel(uploaded, tracer, "aov_main")
+        program = kernels(tracer, "aov_main", features=extra & LENS)
         numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
         kinds = uploaded.scene.materials["kind"]
         return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
@@ -161,11 +169,13 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
     size = (window.full_width, window.full_height)
     pinhole = camera(eye)
     width, spread = cone(pinhole, size)
-    vectors = {name: [float(x) for x in pinhole[name]] for name in ("origin", "corner", "dx", "dy")}
+    names = ("origin", "corner", "dx", "dy", "lens_x", "lens_y")
+    vectors = {name: [float(x) for x in pinhole[name]] for name in names}
     return {
         **vectors,
         "near": pinhole["near"],
         "far": pinhole["far"],
+        "focus": pinhole["focus"],
         "cone_width": width,
         "cone_spread": spread,
         "full": list(size),
@@ -174,10 +184,10 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
         "emitters": data.emitter_count,
         "environment": data.environment,
         "faces": len(data.faces),
+        "instances": data.instances,
+        "instance_count": len(data.placed),
         "spheres": data.spheres,
         "sphere_data": data.sphere_data,
-        "bvh": data.bvh,
-        "leaves": data.leaves,
     }
 
 
@@ -199,18 +209,19 @@ def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) 
 
 
 def _aovs(
-    uploaded: Uploaded,
+    kernels: Kernels,
     tracer: str,
     fixed: Mapping[str, Any],
     blocks: list[Block],
     window: Window,
     names: tuple[str, ...],
     spp: int,
+    extra: int,
 ) -> dict[str, np.ndarray]:
     """Auxiliary images as `render.aov.render_aovs` gives them."""
     if not names:
         return {}
-    kernel = Kernel(uploaded, tracer, "aov_main")
+    kernel = kernels(tracer, "aov_main", features=extra)
     sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
     ids = np.zeros((len(sums), 2))
     for block in blocks:

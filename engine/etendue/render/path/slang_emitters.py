@@ -8,11 +8,12 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
+from etendue.render.groups import children
 from etendue.render.path.slang_neural import DataBuilder
 from etendue.render.path.slang_textures import (
     SLANG_LIMIT,
     VALUE,
-    children,
+    add_texture,
     constant,
     numbers,
     value,
@@ -83,14 +84,27 @@ def light_row(builder: DataBuilder, emitter: Any) -> Array:
         row["position"], row["axis"] = frame[:3, 3], unit(frame[:3, 2])
         row["cutoff"] = np.radians(numbers(parameters["cutoff_angle"])[0])
         row["beam"] = np.radians(numbers(parameters["beam_width"])[0])
+        if "texture" in found:
+            row["radiance"]["texture"] = _slide(builder, found["texture"], kind)
+            to_local = np.linalg.inv(frame)
+            for k in range(3):
+                row[f"row{k}"] = unit(to_local[k, :3])
     elif kind == "DirectionalEmitter":
         row["kind"], row["radiance"] = DIRECTIONAL, value(builder, found["irradiance"], kind)
         row["axis"] = unit(matrix(parameters["to_world"])[:3, 2])
     else:
         raise InputError("light", "is of a kind that shaders lack", got=kind, fix=SLANG_LIMIT)
-    if row["kind"] != ENVIRONMENT and row["radiance"]["texture"]:
+    if row["kind"] not in (ENVIRONMENT, SPOT) and row["radiance"]["texture"]:
         raise InputError(kind, "has a texture", fix=SLANG_LIMIT)
     return row
+
+
+def _slide(builder: DataBuilder, texture: Any, owner: str) -> int:
+    """Header of the picture in front of a spot light; a constant becomes one texel."""
+    made = value(builder, texture, owner)
+    return int(made["texture"]) or add_texture(
+        builder, np.broadcast_to(made["constant"], (1, 1, 3)), np.eye(3), 0, 0
+    )
 
 
 def _environment(builder: DataBuilder, row: Array, parameters: Any) -> None:

@@ -7,21 +7,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-from etendue.artifact import read_artifact
+from etendue.artifact import read_material, split_name
+from etendue.bsdf.guide import albedo_ratio
+from etendue.bsdf.layered import Layered
 from etendue.bsdf.neural import check_material
+from etendue.bsdf.plugin import inline_of
+from etendue.bsdf.transmission_artifact import is_transmission
 from etendue.core.errors import InputError
+from etendue.render.groups import children
+from etendue.render.path.slang_layered import add_layered, add_sheen, has_sheen
 from etendue.render.path.slang_neural import DataBuilder
 from etendue.render.path.slang_textures import (
     SLANG_LIMIT,
     VALUE,
-    children,
     constant,
     numbers,
     value,
 )
+from etendue.scene.material import LayeredMaterial
 
 Array = np.ndarray
 MATERIAL = np.dtype(
@@ -37,10 +44,12 @@ MATERIAL = np.dtype(
         ("inside", "<f4"),
         ("k", "<f4", 3),
         ("weight", "<f4"),
+        ("opacity", VALUE),
     ]
 )
-DIFFUSE, CONDUCTOR, GLASS, PLASTIC, NEURAL = range(5)
-TWO_SIDED, NONLINEAR = 1, 2
+DIFFUSE, CONDUCTOR, GLASS, PLASTIC, NEURAL, LAYERED, PRINCIPLED = range(7)
+TWO_SIDED, NONLINEAR, MASKED = 1, 2, 4
+VALUES = ("color", "second", "alpha", "opacity")  # parameters that may be textured
 Row = Array
 
 
@@ -52,6 +61,8 @@ class Materials:
         self.rows: list[Row] = []
         self.owners: list[Any] = []
         self.files: dict[Path, int] = {}
+        self.layered: list[LayeredMaterial] = []
+        self.sheen = 0  # table in `g_data`
 
     def number(self, shape: Any) -> int:
         """Place of a shape's material in the rows."""
@@ -73,10 +84,24 @@ class Materials:
     def _neural(self, file: Path) -> Row:
         row = _blank(NEURAL)
         if file not in self.files:
-            artifact = read_artifact(file, kind="material")
+            artifact = read_material(*split_name(file))
+            if is_transmission(artifact):
+                raise InputError(file, "transmits light in a Slang scene", fix=SLANG_LIMIT)
             check_material(file, artifact)
             self.files[file] = self.builder.add_neural(artifact)
         row["data"], row["flags"] = self.files[file], TWO_SIDED
+        return row
+
+    def _layered(self, inline: Layered) -> Row:
+        row, material = _blank(LAYERED), inline.material
+        if has_sheen(material) and not self.sheen:
+            self.sheen = add_sheen(self.builder)
+        sheen = self.sheen if has_sheen(material) else 0
+        # the scalar variant cannot measure how far the guess of the albedo is from the truth
+        guide = albedo_ratio(inline) if dr.is_jit_v(mi.Float) else None
+        row["data"] = add_layered(self.builder, material, sheen, guide)
+        row["flags"] = TWO_SIDED
+        self.layered.append(material)
         return row
 
     def _row(self, bsdf: Any, owner: str) -> Row:
@@ -88,6 +113,17 @@ class Materials:
             row = self._row(sides[0], owner)
             row["flags"] |= TWO_SIDED
             return row
+        if kind == "MaskBSDF":
+            found = children(bsdf)
+            row = self._row(found["nested_bsdf"], owner)
+            if row["flags"] & MASKED:
+                raise _unknown(owner, "a mask of a mask")
+            row["opacity"] = value(self.builder, found["opacity"], owner)
+            row["flags"] |= MASKED
+            return row
+        inline = inline_of(bsdf)
+        if isinstance(inline, Layered):
+            return self._layered(inline)
         build = BUILDERS.get(kind)
         if build is None:
             raise _unknown(owner, kind)
@@ -99,7 +135,7 @@ def _unknown(owner: str, kind: str) -> InputError:
         f"shape {owner}",
         "has a material that the Slang backend lacks",
         got=kind,
-        expected=", ".join(sorted({*BUILDERS, "neural", "twosided"})),
+        expected=", ".join(sorted({*BUILDERS, "neural", "layered", "twosided", "mask"})),
         fix=SLANG_LIMIT,
     )
 
@@ -184,6 +220,26 @@ def _rough_dielectric(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
     return row
 
 
+def _principled(builder: DataBuilder, bsdf: Any, owner: str) -> Row:
+    row, found, parameters = _blank(PRINCIPLED), children(bsdf), mi.traverse(bsdf)
+    for name, field in (("base_color", "color"), ("roughness", "alpha"), ("metallic", "second")):
+        row[field] = value(builder, found[name], owner)
+    fixed = ("clearcoat", "clearcoat_gloss", "anisotropic")
+    for name in (*fixed, "spec_trans", "spec_tint", "sheen", "flatness"):
+        part = value(builder, found[name], owner) if name in found else constant(0.0)
+        if part["texture"] or (name not in fixed and part["constant"].any()):
+            raise InputError(
+                f"shape {owner}", f"has a {name} that the Slang backend lacks", fix=SLANG_LIMIT
+            )
+        if name in fixed:
+            row["k"][fixed.index(name)] = part["constant"][0]
+    if "eta" in parameters:
+        row["eta"] = numbers(parameters["eta"])[0]
+    else:
+        row["eta"] = 2.0 / (1.0 - (0.08 * numbers(parameters["specular"])[0]) ** 0.5) - 1.0
+    return row
+
+
 BUILDERS: Mapping[str, Callable[[DataBuilder, Any, str], Row]] = {
     "SmoothDiffuse": _diffuse,
     "SmoothPlastic": _plastic,
@@ -191,6 +247,7 @@ BUILDERS: Mapping[str, Callable[[DataBuilder, Any, str], Row]] = {
     "RoughConductor": _rough_conductor,
     "SmoothDielectric": _dielectric,
     "RoughDielectric": _rough_dielectric,
+    "Principled": _principled,
 }
 
 

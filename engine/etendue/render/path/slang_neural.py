@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from etendue.artifact import Artifact
+from etendue.bsdf.neural_numpy import is_reciprocal
 from etendue.bsdf.pyramid import level_sizes
+from etendue.formats.material import plain
 
 Array = np.ndarray
 TILE = 16  # sides of cooperative matrices
@@ -121,10 +123,12 @@ class DataBuilder:
         return at
 
     def add_neural(self, artifact: Artifact) -> int:
-        """Append a material; where its header begins.
+        """Append a material, whatever formats it is stored in; where its header begins.
 
-        The header counts float16 weights in layers; `halves` lays them out in the same order.
+        Latents and weights are decoded here, as the shaders compute in float32. The header counts
+        float16 weights in layers; `halves` lays them out in the same order.
         """
+        artifact = Artifact(artifact.header, plain(artifact.header, artifact.tensors))
         tensors = artifact.tensors
         latents = self.add(tensors["latents"].astype(np.float32).reshape(-1, 4))
         knots = self.add(pad(tensors["energy"].astype(np.float32), len(tensors["energy"]), 4))
@@ -133,7 +137,7 @@ class DataBuilder:
         albedo = self.add(rows.reshape(-1, 4))
         resolution = int(artifact.header["lod"]["resolution"])
         pyramid = [latents, resolution, len(level_sizes(resolution))]
-        header = [bits([*pyramid, knots]), bits([frames, albedo])]
+        header = [bits([*pyramid, knots]), bits([frames, albedo, int(is_reciprocal(tensors))])]
         layer = sum(len(layers(a, name)) for a in self.artifacts for name in NETWORKS)
         for name in NETWORKS:
             net = padded_layers(artifact, name)

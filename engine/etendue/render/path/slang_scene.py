@@ -11,9 +11,11 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.render.path.slang_bvh import build_bvh
-from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix, unit
-from etendue.render.path.slang_materials import Materials
+from etendue.render.groups import group_name, is_instance, shape_groups
+from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix
+from etendue.render.path.slang_instances import Instance, add_instances
+from etendue.render.path.slang_layered import layered_constants, layered_features
+from etendue.render.path.slang_materials import MASKED, VALUES, Materials
 from etendue.render.path.slang_neural import DataBuilder, bits, capacity, deepest
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
 
@@ -21,7 +23,14 @@ Array = np.ndarray
 VERTEX = np.dtype([("p", "<f4", 3), ("u", "<f4"), ("n", "<f4", 3), ("v", "<f4")])
 SHAPE = np.dtype([("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")])
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
-TEXTURES, SPHERES, HIDDEN = 1, 2, 4  # bits of `core/features.slang`
+TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES, MASKS = (
+    1,
+    2,
+    4,
+    64,
+    128,
+    256,
+)  # bits of `core/features.slang`
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,8 @@ class SceneData:
     halves: Array  # float16 weights for cooperative kernels
     spheres: int
     sphere_data: int
-    bvh: int  # nodes and leaves in `data`
-    leaves: int
+    instances: int  # in `data`, see `slang_instances.py`
+    placed: tuple[Instance, ...]
     environment: int  # emitter number or NONE
     emitter_count: int
     neural_materials: int
@@ -52,8 +61,20 @@ def extract(scene: Any, baked: Mapping[str, Path] | None = None) -> SceneData:
     `InputError` that names the object.
     """
     reader = _Reader(baked or {})
-    for number, shape in enumerate(scene.shapes()):
-        reader.add_shape(shape, number)
+    shapes = scene.shapes()
+    for shape in shapes:
+        if not is_instance(shape):
+            reader.add_shape(shape)
+    reader.end_group("")
+    groups = shape_groups(scene)
+    for name, parts in groups.items():
+        for shape in parts:
+            if shape.is_mesh():
+                reader.add_shape(shape)
+        reader.end_group(name)
+    for shape in shapes:
+        if is_instance(shape):
+            reader.add_instance(shape, groups)
     lights = [e for e in scene.emitters() if e.class_name() != "AreaLight"]
     for light in lights:
         if light.is_environment():
@@ -73,10 +94,29 @@ class _Reader:
         self.emitters: list[Array] = []
         self.spheres: list[Array] = []
         self.environment = NONE
-        self.vertex_count = self.face_count = 0
+        self.vertex_count = self.face_count = self.grouped = 0
+        self.groups: dict[str, tuple[int, int]] = {}  # first face, faces
+        self.placed: list[Instance] = []
 
-    def add_shape(self, shape: Any, number: int) -> None:
-        row = np.zeros((), SHAPE)
+    def end_group(self, name: str) -> None:
+        """All faces since the last group belong to `name`; "" for the scene's own."""
+        self.groups[name] = (self.grouped, self.face_count - self.grouped)
+        self.grouped = self.face_count
+        if not name:
+            self.placed.append(Instance(*self.groups[name], np.eye(4)))
+
+    def add_instance(self, instance: Any, groups: Mapping[str, list[Any]]) -> None:
+        """Meshes of a group are shared; its spheres are few and copied."""
+        name, frame = group_name(instance), matrix(mi.traverse(instance)["to_world"])
+        if self.groups[name][1]:
+            self.placed.append(Instance(*self.groups[name], frame))
+        for shape in groups[name]:
+            if not shape.is_mesh():
+                self.add_shape(shape, frame)
+
+    def add_shape(self, shape: Any, placed: Array | None = None) -> None:
+        """Append a shape; `placed` is where an instance puts it."""
+        row, number = np.zeros((), SHAPE), len(self.shapes)
         kind = shape.class_name()
         if not (shape.is_mesh() or kind == "Sphere"):
             raise InputError(
@@ -86,7 +126,7 @@ class _Reader:
         if shape.has_flipped_normals():
             row["flags"] |= FLIPPED
         if kind == "Sphere":
-            first, areas = self._sphere(shape, number, row)
+            first, areas = self._sphere(shape, number, row, placed)
         else:
             first, areas = self._mesh(shape, number, row)
         if shape.is_emitter():
@@ -119,10 +159,19 @@ class _Reader:
         a, b, c = (vertices["p"][corners[:, k]].astype(np.float64) for k in range(3))
         return first, np.linalg.norm(np.cross(b - a, c - a), axis=1)
 
-    def _sphere(self, shape: Any, number: int, row: Array) -> tuple[int, None]:
+    def _sphere(
+        self, shape: Any, number: int, row: Array, placed: Array | None
+    ) -> tuple[int, None]:
         """Centre and radius, columns of the map to world, shape and flags."""
         frame = matrix(mi.traverse(shape)["to_world"])
+        if placed is not None:
+            frame = placed @ frame
         columns = frame[:3, :3]
+        scales = columns.T @ columns
+        if np.abs(scales / scales[0, 0] - np.eye(3)).max() > 1e-4:
+            raise InputError(
+                f"shape {shape.id()}", "is an instance that is no sphere", fix=SLANG_LIMIT
+            )
         radius = float(np.linalg.norm(columns[:, 0]))
         flipped = int(row["flags"]) & FLIPPED
         row["flags"] |= SPHERE
@@ -137,8 +186,7 @@ class _Reader:
         spheres = self.builder.add(np.concatenate([*self.spheres, np.zeros((1, 4), np.float32)]))
         vertices = _joined(self.vertices, np.zeros(3, VERTEX))
         faces = _joined(self.faces, np.zeros((0, 4), np.uint32))
-        tree = build_bvh(vertices["p"], faces[:, :3])
-        bvh = self.builder.add(tree.elements())
+        instances = add_instances(self.builder, vertices["p"], faces, self.placed)
         return SceneData(
             vertices=vertices,
             faces=faces,
@@ -146,8 +194,8 @@ class _Reader:
             materials=self.materials.table(),
             emitters=np.array(self.emitters or np.zeros(1, EMITTER), EMITTER),
             data=self.builder.data(),
-            bvh=bvh,
-            leaves=tree.leaves,
+            instances=instances,
+            placed=tuple(self.placed),
             halves=self.builder.halves(),
             spheres=len(self.spheres),
             sphere_data=spheres,
@@ -160,14 +208,18 @@ class _Reader:
                 "KINDS": sum({1 << int(row["kind"]) for row in self.materials.rows}),
                 "LIGHTS": sum({1 << int(row["kind"]) for row in self.emitters}),
                 "FEATURES": self._features(),
+                **layered_constants(self.materials.layered),
             },
         )
 
     def _features(self) -> int:
-        values = [row[name] for row in self.materials.rows for name in ("color", "second", "alpha")]
+        values = [row[name] for row in self.materials.rows for name in VALUES]
         values += [row["radiance"] for row in self.emitters]
         textured = any(int(value["texture"]) != 0 for value in values)
-        return (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
+        plain = (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
+        plain |= MASKS if any(row["flags"] & MASKED for row in self.materials.rows) else 0
+        plain |= INSTANCES if len(self.placed) > 1 else 0
+        return plain | layered_features(self.materials.layered)
 
 
 def _rows(buffer: Any, columns: int) -> Array:
@@ -176,44 +228,3 @@ def _rows(buffer: Any, columns: int) -> Array:
 
 def _joined(parts: list[Array], empty: Array) -> Array:
     return np.concatenate(parts) if parts else empty
-
-
-def camera(sensor: Any) -> dict[str, Any]:
-    """Pinhole parameters of `Settings`, measured on rays of the sensor itself.
-
-    Directions of unit depth are linear over the film, so three of them say everything.
-    """
-    if sensor.class_name() != "PerspectiveCamera":
-        raise InputError(
-            "camera", "is of a kind that shaders lack", got=sensor.class_name(), fix=SLANG_LIMIT
-        )
-    parameters = mi.traverse(sensor)
-    frame = matrix(parameters["to_world"])
-    axis, near = unit(frame[:3, 2]), float(numbers(parameters["near_clip"])[0])
-    directions = []
-    for at in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):
-        ray, _ = sensor.sample_ray(0.0, 0.5, mi.Point2f(*at), mi.Point2f(0.5))
-        d = numbers(ray.d)
-        directions.append(d / (d @ axis))
-    corner, right, down = directions
-    return {
-        "origin": frame[:3, 3],
-        "near": near,
-        "far": float(numbers(parameters["far_clip"])[0]),
-        "corner": corner,
-        "dx": right - corner,
-        "dy": down - corner,
-    }
-
-
-def cone(pinhole: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, float]:
-    """Width and spread of the cone through the pixel at the centre of the film.
-
-    Twin of `camera_rays.pixel_cone`: the side of the square with the area that two steps span.
-    """
-    steps = np.array([[0.0, 0.0], [1.0 / size[0], 0.0], [0.0, 1.0 / size[1]]]) + 0.5
-    d = pinhole["corner"] + steps[:, :1] * pinhole["dx"] + steps[:, 1:] * pinhole["dy"]
-    o = pinhole["near"] * d
-    d = d / np.linalg.norm(d, axis=1, keepdims=True)
-    areas = [float(np.linalg.norm(np.cross(x[1] - x[0], x[2] - x[0]))) for x in (o, d)]
-    return areas[0] ** 0.5, areas[1] ** 0.5

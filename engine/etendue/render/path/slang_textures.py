@@ -18,22 +18,6 @@ PROBES = 48  # points at which a texture is compared with Mitsuba's own
 SLANG_LIMIT = "Render it with --backend drjit"
 
 
-def children(node: Any) -> dict[str, Any]:
-    """Objects and parameters that a Mitsuba object shows, by name."""
-
-    class Collect(mi.TraversalCallback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.found: dict[str, Any] = {}
-
-        def put(self, name: str, value: Any, *rest: Any) -> None:
-            self.found[name] = value
-
-    collect = Collect()
-    node.traverse(collect)
-    return collect.found
-
-
 def numbers(value: Any) -> Array:
     """A parameter as a flat float64 array."""
     return np.asarray(value, np.float64).ravel()
@@ -55,7 +39,7 @@ def value(builder: DataBuilder, texture: Any, owner: object) -> Array:
     out = np.zeros((), VALUE)
     if kind.startswith("Checkerboard"):
         colors = [_rgb(_constant_of(parameters, name, owner)) for name in ("color0", "color1")]
-        out["texture"] = _add(
+        out["texture"] = add_texture(
             builder, np.stack(colors)[None], numbers(parameters["to_uv"].matrix), 2, 0
         )
         return out
@@ -65,7 +49,7 @@ def value(builder: DataBuilder, texture: Any, owner: object) -> Array:
     data = np.repeat(data, 3, 2) if data.shape[2] == 1 else data[..., :3]
     to_uv = numbers(parameters["to_uv"].matrix)
     filtering, wrapping = _probe(texture, data, to_uv.reshape(3, 3), owner)
-    out["texture"] = _add(builder, data, to_uv, filtering, wrapping)
+    out["texture"] = add_texture(builder, data, to_uv, filtering, wrapping)
     return out
 
 
@@ -80,7 +64,10 @@ def _rgb(values: Array) -> Array:
     return np.broadcast_to(values[:3] if values.size >= 3 else values[:1], 3)
 
 
-def _add(builder: DataBuilder, data: Array, to_uv: Array, filtering: int, wrapping: int) -> int:
+def add_texture(
+    builder: DataBuilder, data: Array, to_uv: Array, filtering: int, wrapping: int
+) -> int:
+    """Append texels (height, width, 3); where the texture's header begins."""
     height, width = data.shape[:2]
     texels = np.zeros((height * width, 4), np.float32)
     texels[:, :3] = data.reshape(-1, 3)

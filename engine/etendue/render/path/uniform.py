@@ -22,6 +22,8 @@ CUT_FROM = 0.02  # a last sweep longer than this part of the whole time is cut s
 class Uniform:
     """What has been rendered and what comes next (a `Plan`)."""
 
+    counted = True
+
     def __init__(self, window: Window, spp: int) -> None:
         self.pixels, self.spp = window.width * window.height, spp
         self.sums = Accumulator(window.height, window.width)

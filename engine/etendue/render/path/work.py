@@ -39,6 +39,7 @@ class Plan(Protocol):
     """Which paths come next, and what has come of the ones before: `Uniform` or `Adaptive`."""
 
     done: int
+    counted: bool  # whether the number of samples is known beforehand
 
     def next(self, limit: int, afford: float) -> Block | None:
         """The next block, None at the end; `limit` paths at most, `afford` fit into the time."""
@@ -95,6 +96,11 @@ class Work:
 
     def __post_init__(self) -> None:
         self.began = self.clock()
+
+    @property
+    def counted(self) -> bool:
+        """Whether the number of samples is known beforehand."""
+        return self.seconds is None and self.plan.counted
 
     def restore(self) -> dict[str, np.ndarray]:
         """Take over what an earlier run stored; its auxiliary images."""
