@@ -29,6 +29,7 @@ from etendue.scene.camera import Camera
 from etendue.scene.scene import Scene
 
 LOD = "lod"
+VIRTUAL = "virtual"  # no kernel of ours: see `Live`
 LAYERS = ("rgb", *NAMES, LOD)
 AOV_SPP = 4
 _FILM = 4096  # pixels a side of the square that stands for every film
@@ -38,12 +39,14 @@ RR_DEPTH = 5
 class Live:
     """One scene, one camera, one picture that gets better; `look` starts it anew."""
 
-    def __init__(self, scene: Scene, *, kernel: str = "inline", seed: int = 0) -> None:
+    def __init__(self, scene: Scene, *, kernel: str = "coherent", seed: int = 0) -> None:
         self.built: BuiltScene = build(scene)
         self.scene, self.seed = self.built.mi_scene, seed
         # without a table every material is reached through Mitsuba's virtual calls
-        self.table = InlineTable.from_scene(self.scene) if kernel == "inline" else InlineTable()
-        self.every = self.table if kernel == "inline" else InlineTable.from_scene(self.scene)
+        self.every = InlineTable.from_scene(self.scene)
+        self.table = InlineTable() if kernel == VIRTUAL else self.every
+        if self.table and kernel != VIRTUAL:
+            self.table.prepare(kernel)
         self.lens = _lens(self.scene.sensors()[0])
         self.shapes = tuple(str(shape.id()) for shape in self.scene.shapes())
         self.look(self.camera(), self.built.size)

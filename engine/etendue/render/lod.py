@@ -10,7 +10,7 @@ import numpy as np
 
 from etendue.render.path.camera_rays import Block, Window, pixel_cone, primary_rays, start_paths
 from etendue.render.path.dispatch import InlineTable
-from etendue.render.path.loop import uv_footprint
+from etendue.render.path.footprint import footprint
 
 NO_LEVEL = -1.0  # where the material has no pyramid
 
@@ -21,13 +21,13 @@ def render_levels(scene: Any, table: InlineTable, camera: Any, window: Window) -
     x, y, rng = start_paths(window, block, 0)
     ray, _ = primary_rays(camera, window, x, y, rng)
     si = scene.ray_intersect(ray, mi.RayFlags.All, True, True)
-    footprint = uv_footprint(si, pixel_cone(camera, window))
+    side = footprint(si, pixel_cone(camera, window)).side
     level = mi.Float(NO_LEVEL)
     if table:
         number = table.lookup(si.bsdf(), si.is_valid())
         for index, inline in enumerate(table.materials):
             pyramid = getattr(inline, "pyramid", None)
             if pyramid is not None:
-                level = dr.select(number == index, pyramid.lod(footprint), level)
+                level = dr.select(number == index, pyramid.lod(side), level)
     level = level + dr.zeros(mi.Float, block.pixels)
     return level.numpy().astype(np.float32).reshape(window.height, window.width)

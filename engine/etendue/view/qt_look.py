@@ -50,7 +50,8 @@ class LookPanel(QWidget):
         self.curves.addItems(CURVES)
         self.kernels.addItems(KERNELS)
         self.kernels.setToolTip(
-            "inline: materials in the body of the kernel; virtual: behind Mitsuba's calls, slower"
+            "coherent: one network after the other; divergent: all of a kind at once; "
+            "virtual: behind Mitsuba's calls, slower"
         )
         self.scales.addItems(SCALES)
         for name, text in LAYER_NAMES.items():

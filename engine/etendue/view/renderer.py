@@ -139,7 +139,7 @@ class Renderer:
             assignments=replaced,
         )
         scene = replace(scene, edits=dict(message.get("edits", {})))
-        lives = [Live(scene, kernel=message.get("kernel", "inline"))]
+        lives = [Live(scene, kernel=message.get("kernel", "coherent"))]
         if reference:
             self.say({"say": "busy", "text": "loading the layered reference"})
             twin = replace(scene, assignments={**replaced, **reference})

@@ -22,7 +22,7 @@ from etendue.view.tonemap import Look
 VERSION = 1
 MAX_RECENT = 12
 MAX_UNDO = 200
-KERNELS = ("inline", "virtual")
+KERNELS = ("coherent", "divergent", "virtual")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Session:
     references: Mapping[str, Path] = field(default_factory=dict)  # shape -> .mtlx to compare with
     layer: str = "rgb"
     compare: bool = False
-    kernel: str = "inline"
+    kernel: str = "coherent"
     spp: int = 256
     recent: tuple[Path, ...] = ()
     bakes: tuple[Path, ...] = ()  # outputs of bakes that were started here

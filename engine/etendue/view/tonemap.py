@@ -39,12 +39,12 @@ class Look:
 
 
 def aces(x: np.ndarray) -> np.ndarray:
-    """Narkowicz's fit of ACES: x (2.51 x + 0.03) / (x (2.43 x + 0.59) + 0.14)."""
+    """A fit of ACES (Narkowicz 2016): x (2.51 x + 0.03) / (x (2.43 x + 0.59) + 0.14)."""
     return np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0)
 
 
 def filmic(x: np.ndarray) -> np.ndarray:
-    """Hable's curve h(2 x) / h(11.2), h = (x(.15x+.05)+.004)/(x(.15x+.5)+.06) - 1/15."""
+    """Hable 2010: h(2 x) / h(11.2), h = (x(.15x+.05)+.004)/(x(.15x+.5)+.06) - 1/15."""
     return np.clip(_hable(2.0 * x) / _hable(np.array(11.2)), 0.0, 1.0)
 
 
