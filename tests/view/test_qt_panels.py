@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("PyQt6.QtWidgets", reason="PyQt6 or a library that it loads is not here")
+pytest.importorskip("PyQt6.QtWidgets", exc_type=ImportError)  # or a library that it loads
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 
 from PyQt6.QtCore import QPointF

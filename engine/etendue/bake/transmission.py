@@ -88,29 +88,32 @@ def bake_transmission(
             save(with_done(Checkpoint(0, {}, {}, []), done), True)
         tensors |= _tensors(lobe, fit.below(done, f"{lobe.name}/"))
         history[lobe.name] = round(float(done[f"{lobe.name}/smooth"]), 5)
-    header = {
+    header = _header(material, settings) | {"quality": {"loss": history}}
+    header["transmission"] = {
+        "two_sided": reference.two_sided,
+        "neural": bool(lobes),
+        "eta": float(eta),
+        "absorption": [float(x) for x in reference.absorption],
+        "delta": delta or None,
+    }
+    artifact = Artifact(header, tensors)
+    return calibrated(artifact, reference, settings.seed) if lobes else artifact
+
+
+def _header(material: LayeredMaterial, settings: BakeSettings) -> dict[str, Any]:
+    return {
         "kind": "material",
         "name": material.name,
         "arch": {"evaluator": settings.arch, "sampler": settings.sampler},
         "lod": {"resolution": settings.resolution},
         "latent": {"channels": 8, "format": "f16"},
-        "transmission": {
-            "two_sided": reference.two_sided,
-            "neural": bool(lobes),
-            "eta": float(eta),
-            "absorption": [float(x) for x in reference.absorption],
-            "delta": delta or None,
-        },
         "provenance": {
             "tool": f"etendue {__version__}",
             "source_sha256": material.source_hash,
             "settings": settings.record(),
             "notes": list(material.notes),
         },
-        "quality": {"loss": history},
     }
-    artifact = Artifact(header, tensors)
-    return calibrated(artifact, reference, settings.seed) if lobes else artifact
 
 
 def first_lobe(material: LayeredMaterial, walks: int) -> HemisphereView | None:

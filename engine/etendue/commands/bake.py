@@ -59,27 +59,29 @@ Compare = Annotated[
 ProgressLines = Annotated[
     Path | None, typer.Option("--progress", help="Append steps and errors to it as lines of JSON.")
 ]
+Minutes = Annotated[
+    float | None, typer.Option("--time", help="Training time in minutes on this machine.")
+]
+Steps = Annotated[int | None, typer.Option(help="Training steps instead of a time; reproducible.")]
+Materials = Annotated[
+    list[Path],
+    typer.Argument(help="FILE.mtlx[#MATERIAL]; several become one set on a shared decoder."),
+]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="The .eta file; a folder with --cluster or --compare."),
+]
 Weights = Annotated[str, typer.Option(help="Networks: stored as f32, f16 or bfp8.")]
 
 
 def run(
-    material: Annotated[
-        list[Path],
-        typer.Argument(help="FILE.mtlx[#MATERIAL]; several become one set on a shared decoder."),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="The .eta file; a folder with --cluster or --compare."),
-    ],
+    material: Materials,
+    output: Output,
     name: Name = None,
     arch: Annotated[str, typer.Option(help="Evaluator: 2x16, 2x32 or 3x64.")] = "2x32",
     resolution: Annotated[int, typer.Option(help="Texels per side, a power of two.")] = 512,
-    minutes: Annotated[
-        float | None, typer.Option("--time", help="Training time in minutes on this machine.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps instead of a time; reproducible.")
-    ] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
     seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
     reciprocal: Reciprocal = False,
     instances: Instances = BAKE_INSTANCES,

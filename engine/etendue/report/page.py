@@ -74,26 +74,11 @@ def write_report(
         spp=settings.equal_error_spp,
         repeats=settings.repeats,
     )
-    stops = fly_out(
-        path,
-        reference,
-        neural,
-        size=settings.size,
-        samples=settings.flyout_samples,
-        advance=advance,
-    )
-    write_png(folder / "flyout.png", strip(stops))
     advance("chi-squared, albedo, polar plots")
     data = _common(material, artifact, path, figures, comparisons, speed)
     if settings.flyout_samples:
-        stops = fly_out(
-            path,
-            reference,
-            neural,
-            size=settings.size,
-            samples=settings.flyout_samples,
-            advance=advance,
-        )
+        size, samples = settings.size, settings.flyout_samples
+        stops = fly_out(path, reference, neural, size=size, samples=samples, advance=advance)
         write_png(folder / "flyout.png", strip(stops))
         data["flyout"] = summary(stops)
     if material.transmits:

@@ -89,14 +89,8 @@ def render(
         guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
         program = kernels(tracer, "path_main", choice.linear, extra)
         sums = _sums(program, fixed, blocks, window, stop, progress)
-    facts = {
-        "max_depth": max_depth,
-        "strategy": strategy,
-        "device": uploaded.device.name,
-        "tracer": tracer,
-        "kernel": choice.kernel,
-        "kernel_reason": choice.reason,
-    }
+    facts = {"max_depth": max_depth, "strategy": strategy, "device": uploaded.device.name}
+    facts |= {"tracer": tracer, "kernel": choice.kernel, "kernel_reason": choice.reason}
     return sums.film(spp, seed, guides, facts)
 
 
