@@ -181,10 +181,13 @@ class PluginPanel(QWidget):
     def _fit(self) -> None:
         if self.picture is None:
             self.preview.clear()
+            self.preview.setFixedHeight(0)
             return
         width = max(self.width() - 24, 64)
         smooth = Qt.TransformationMode.SmoothTransformation
-        self.preview.setPixmap(self.picture.scaledToWidth(width, smooth))
+        scaled = self.picture.scaledToWidth(width, smooth)
+        self.preview.setPixmap(scaled)
+        self.preview.setFixedHeight(scaled.height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Fit the preview."""
