@@ -30,6 +30,7 @@ from etendue.view import forms, tonemap
 from etendue.view.forms import FormField
 from etendue.view.tonemap import Look
 
+PREVIEW_HEIGHT = 260  # pixels at most
 Layers = Mapping[str, np.ndarray]
 
 
@@ -184,8 +185,11 @@ class PluginPanel(QWidget):
             self.preview.setFixedHeight(0)
             return
         width = max(self.width() - 24, 64)
-        smooth = Qt.TransformationMode.SmoothTransformation
-        scaled = self.picture.scaledToWidth(width, smooth)
+        smooth, keep = (
+            Qt.TransformationMode.SmoothTransformation,
+            Qt.AspectRatioMode.KeepAspectRatio,
+        )
+        scaled = self.picture.scaled(width, PREVIEW_HEIGHT, keep, smooth)
         self.preview.setPixmap(scaled)
         self.preview.setFixedHeight(scaled.height())
 
