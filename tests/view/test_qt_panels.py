@@ -122,6 +122,9 @@ def test_the_picture_is_denoised(driven: Any) -> None:
     panel.run()
     driven.until(lambda: panel.process is None, 90)
     assert panel.picture is not None and panel.picture.width() == window.model.size[0]
+    below = panel.report.geometry
+    driven.until(lambda: below().top() >= panel.preview.geometry().bottom() > 100)
+    assert panel.preview.height() == panel.preview.pixmap().height() > 100
     driven.shot("test_plugin")
 
 

@@ -30,6 +30,7 @@ from etendue.view import forms, tonemap
 from etendue.view.forms import FormField
 from etendue.view.tonemap import Look
 
+PREVIEW_HEIGHT = 260  # pixels at most
 Layers = Mapping[str, np.ndarray]
 
 
@@ -181,10 +182,16 @@ class PluginPanel(QWidget):
     def _fit(self) -> None:
         if self.picture is None:
             self.preview.clear()
+            self.preview.setFixedHeight(0)
             return
         width = max(self.width() - 24, 64)
-        smooth = Qt.TransformationMode.SmoothTransformation
-        self.preview.setPixmap(self.picture.scaledToWidth(width, smooth))
+        smooth, keep = (
+            Qt.TransformationMode.SmoothTransformation,
+            Qt.AspectRatioMode.KeepAspectRatio,
+        )
+        scaled = self.picture.scaled(width, PREVIEW_HEIGHT, keep, smooth)
+        self.preview.setPixmap(scaled)
+        self.preview.setFixedHeight(scaled.height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Fit the preview."""
