@@ -211,9 +211,9 @@ def test_wrong_calls(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_materials_need_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bake", "a.mtlx", "b.mtlx", "-o", "o.eta"]) == 2
-    assert "need --cluster" in capsys.readouterr().err
+def test_several_seeds_need_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bake", "a.mtlx", "-o", "o.eta", "--seeds", "1,2"]) == 2
+    assert "needs --cluster" in capsys.readouterr().err
 
 
 def test_without_ray_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
