@@ -136,6 +136,7 @@ def test_measured_bakes_are_kept_and_summed_up(
             "seconds": 1.0,
             "flip": [0.02 * (settings.seed + 1), 0.04],
             "flip_on_material": [0.1, 0.1],
+            "rim": [-0.02, 0.0],
             "heldout": [{"level": 0, "relative": 0.1}, {"level": 1, "relative": 0.2}],
             "albedo": 0.9,
             "reciprocity": 0.1,
@@ -152,3 +153,4 @@ def test_measured_bakes_are_kept_and_summed_up(
     assert len(json.loads((tmp_path / "bake.json").read_text())) == 3
     out = capsys.readouterr().out
     assert "plain 2x32: mean FLIP 0.0400; worst seed / median: stone 1.250 (3)." in out
+    assert "| stone | plain 2x32 | 1 | 7 | 1 | 0.0400 | 0.1000 | -1.0 % | 0.100 | 0.200 |" in out
