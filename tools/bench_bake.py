@@ -137,8 +137,8 @@ def report(rows: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> st
         f"{m['cpu']}, {m['threads']} threads; the load average at the end of each bake is in the "
         "last column (the bake itself is about 1.5). Sampler: variance of cosine sampling and of "
         "the best single GGX lobe over that of the learned one. χ²: passes over 8 incidences on "
-        "every level. Rim: bias of the pixels at the material's silhouette. Where light passes through, "
-        "errors are those of the first and the worst lobe, and albedo is all that leaves.",
+        "every level. Rim: bias of the pixels at the material's silhouette. Where light passes "
+        "through, errors are those of the first and the worst lobe, and albedo is all that leaves.",
         "",
         "| material | variant | seed | steps | seconds | FLIP | on material | rim | "
         "level 0 error | worst mip | albedo | reciprocity | χ² | cosine | GGX | load |",
