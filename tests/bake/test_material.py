@@ -170,7 +170,7 @@ def test_a_bake_that_is_all_encoder_still_has_latents(tmp_path: Path) -> None:
 
 def test_a_taken_over_decoder_stays_as_it_is(tmp_path: Path) -> None:
     """Another material on the networks of the first: only its latents are fitted."""
-    settings = dataclasses.replace(TINY, steps=120, texels=128, pairs=8, seed=5)
+    settings = dataclasses.replace(TINY, steps=180, texels=128, pairs=8, seed=5)
     source = bake(painted(), dataclasses.replace(settings, seed=1), tmp_path / "donor.eta")
     donor = donor_of(source)
     settings = dataclasses.replace(settings, arch="2x32", reciprocal=True)  # the donor's count
@@ -182,7 +182,7 @@ def test_a_taken_over_decoder_stays_as_it_is(tmp_path: Path) -> None:
     assert found.header["arch"] == source.header["arch"]
     assert len(found.header["provenance"]["settings"]["decoder"]) == 64
     losses = [loss for _, loss in found.header["quality"]["history"]]
-    assert losses[-1] < 0.7 * losses[0], "it begins near already"
+    assert losses[-1] < 0.6 * losses[0]
     again = bake(other_painted(), settings, tmp_path / "again.eta", decoder=donor)
     assert (tmp_path / "new.eta").read_bytes() == (tmp_path / "again.eta").read_bytes()
     assert again.header == found.header
