@@ -73,6 +73,7 @@ def test_refusals(tmp_path: Path, capsys: Output) -> None:
     for words, told in (
         (["-o", str(tmp_path / "x.eta")], "is a folder with --compare"),
         (["-o", str(tmp_path / "x"), "--report", "r"], "--report: is not known to --compare"),
+        (["-o", str(tmp_path / "x"), "--cluster", "local"], "--cluster: excludes"),
     ):
         assert main(["bake", str(document), *words, "--compare", "arch=2x16,2x32"]) == 2
         assert told in capsys.readouterr().err

@@ -114,7 +114,7 @@ def run(
     check_settings(settings if steps is None else replace(settings, steps=steps))
     check_plan(minutes, steps, resume=resume, restart=restart)
     if cluster is not None:
-        files = report or trace or metrics or decoder
+        files = report or trace or metrics or progress or decoder or compare
         alone = resume or restart or files is not None or target_flip > 0
         _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
         return
@@ -163,7 +163,8 @@ def _spread(
     from etendue.commands._bake_cluster import Wanted, bake_on_cluster, parse_seeds
 
     if alone:
-        options = "--resume, --restart, --report, --trace, --metrics, --decoder and --target-flip"
+        options = "--resume, --restart, --report, --trace, --metrics, --progress, --decoder, "
+        options += "--compare and --target-flip"
         raise InputError("--cluster", f"excludes {options}")
     if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
         raise InputError("-o", "is a folder with --cluster", got=folder)
