@@ -34,6 +34,11 @@ def test_what_a_document_names_travels_with_it(material: Path, tmp_path: Path) -
     assert (moved.parent / "textures" / "a.png").read_bytes() == b"\x89PNG"
 
 
+def test_names_behind_a_prefix(material: Path) -> None:
+    material.write_text('<x fileprefix="textures/"><input type="filename" value="a.png"/></x>')
+    assert [name for name, _ in pack([material]).files] == ["m.mtlx", "textures/a.png"]
+
+
 def test_the_name_is_the_content(material: Path, tmp_path: Path) -> None:
     bundle = pack([material])
     root = unpack(bundle, tmp_path / "there")

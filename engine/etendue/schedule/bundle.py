@@ -14,6 +14,7 @@ from pathlib import Path
 from etendue.core.errors import InputError
 
 NAMED = re.compile(rb"""(?:value|href|filename)\s*=\s*["']([^"'\x00$]{1,1000})["']""")
+PREFIX = re.compile(rb"""\bfileprefix\s*=\s*["']([^"'\x00<>]{1,1000})["']""")  # of MaterialX
 TEXTS = (".mtlx", ".xml")  # files that name others
 
 
@@ -64,11 +65,12 @@ def pack(paths: Iterable[Path], folders: Iterable[Path] = (), text: bytes = b"")
 
 
 def _named(text: bytes, folders: list[Path]) -> list[Path]:
-    """Existing files that attributes of an XML text name."""
+    """Existing files that attributes of an XML text name, behind a `fileprefix` of it or not."""
     found = []
+    prefixes = ["", *(match[1].decode(errors="replace") for match in PREFIX.finditer(text))]
     for match in NAMED.finditer(text):
         name = match[1].decode(errors="replace")
-        places = (folder / name for folder in folders)
+        places = (folder / (prefix + name) for prefix in prefixes for folder in folders)
         path = next((place for place in places if _is_file(place)), None)
         if path is not None:
             found.append(path)
