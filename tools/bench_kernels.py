@@ -73,7 +73,7 @@ def materials(count: int) -> list[Any]:
     return [plugin("Neural", lambda _, made=made: made)(mi.Properties()) for made in loaded]
 
 
-def scene(bsdfs: Sequence[Any], side: int, order: str) -> Any:
+def scene(bsdfs: Sequence[Any], side: int, order: str, *, perspective: bool = False) -> Any:
     """side x side tiles in front of a camera of as many pixels."""
     import mitsuba as mi
 
@@ -84,7 +84,7 @@ def scene(bsdfs: Sequence[Any], side: int, order: str) -> Any:
     found: dict[str, Any] = {
         "type": "scene",
         "sensor": {
-            "type": "orthographic",
+            **({"type": "perspective", "fov": 90} if perspective else {"type": "orthographic"}),
             "to_world": t().look_at([0, 0, 1], [0, 0, 0], [0, 1, 0]),
             "film": {
                 "type": "hdrfilm",

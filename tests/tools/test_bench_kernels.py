@@ -20,14 +20,16 @@ def gpu(tool: Callable[[str], ModuleType]) -> ModuleType:
     return tool("bench_gpu")
 
 
+@pytest.mark.parametrize("perspective", [False, True])
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
-def test_every_pixel_shows_one_tile(bench: Any, order: str) -> None:
+def test_every_pixel_shows_one_tile(bench: Any, order: str, perspective: bool) -> None:
     from etendue.device.drjit import activate
     from etendue.render.path.drjit import render
 
     mi = activate()
     plain = [mi.load_dict({"type": "diffuse", "reflectance": 0.1 * k}) for k in (1, 2, 3, 4)]
-    film = render(bench.scene(plain, 16, order), spp=1, max_depth=2, aovs=("shape_id", "albedo"))
+    loaded = bench.scene(plain, 16, order, perspective=perspective)
+    film = render(loaded, spp=1, max_depth=2, aovs=("shape_id", "albedo"))
     shown = film.aovs["shape_id"].ravel()
     assert sorted(np.unique(shown, return_counts=True)[1].tolist()) == [64] * 4
     changes = int((np.diff(shown) != 0).sum())
@@ -64,8 +66,8 @@ def test_report_names_what_was_chosen(bench: Any) -> None:
 
 
 def test_what_a_machine_lacks_is_a_row_too(gpu: Any) -> None:
-    bench = gpu.Bench((100, 50), 2, 3, False)
-    rows = [gpu.Row("2x32", "Slang, scalar", 5.0, 6.0, 3), gpu.Row("2x32", "CUDA", missing="gone")]
-    text = gpu.report(bench, "a device", rows)
-    assert "| 2x32 | Slang, scalar | 5.00 | 6.00 | 3 | 2.00 |" in text
-    assert "| 2x32 | CUDA | not measured | | | gone |" in text
+    bench = gpu.Bench((100, 50), 3, False)
+    found = gpu.Row("2x32", "Slang rt, scalar", 10_000, 5.0, 6.0, 2.0, 3)
+    text = gpu.report(bench, "a device", [found], [gpu.Row("4 sorted", "CUDA", missing="gone")])
+    assert "| 2x32 | Slang rt, scalar | 5.00 | 6.00 | 2.00 | 3 | 5.0 |" in text
+    assert "| 4 sorted | CUDA | not measured | | | | gone |" in text

@@ -97,7 +97,7 @@ def tame(artifact: Artifact) -> tuple[Array, int]:
     stored = artifact.tensors["latents"]
     latents = stored.astype(np.float32)
     resolution = int(artifact.header["lod"]["resolution"])
-    material = NeuralBSDF(artifact)
+    material = NeuralBSDF(artifact, exact=True)
     left = found = outliers(material, np.arange(len(latents)))
     for target, blends in (
         (lambda texels: latents[neighbours(texels, resolution)].mean(1), BLENDS),
@@ -111,7 +111,7 @@ def tame(artifact: Artifact) -> tuple[Array, int]:
             rows = np.searchsorted(first, left)
             latents[left] = (start + t * (calm - start))[rows]
             tensors = {**artifact.tensors, "latents": latents.astype(stored.dtype)}
-            blended = NeuralBSDF(dataclasses.replace(artifact, tensors=tensors))
+            blended = NeuralBSDF(dataclasses.replace(artifact, tensors=tensors), exact=True)
             left = left[peak_albedo(blended, left, LOOKS[-1]) > ALBEDO_LIMIT]
         latents[left] = stored[left]
     return latents, len(found)

@@ -37,7 +37,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "identity": checkpoint.identity,
         "history": checkpoint.history,
     }
-    tensors = {k: v.detach().contiguous() for k, v in checkpoint.tensors.items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
     signed = {"sha256": _digest(record, tensors), "record": record}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={KEY: json.dumps(signed)})
@@ -106,4 +106,6 @@ def restore_adam(
             prefix = f"adam/{names[id(parameter)]}/"
             saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if saved:
-                optimizer.state[parameter] = {k: v.clone() for k, v in saved.items()}
+                optimizer.state[parameter] = {
+                    k: v.to(parameter.device, copy=True) for k, v in saved.items()
+                }

@@ -34,6 +34,7 @@ class Subject:
     data: Any = None  # parameter texture (R, R, C), None for a constant material
     key: str = ""  # what the names of its tensors begin with
     seed: int = 0  # of its directions and texels
+    device: str = "cpu"  # where torch has its tensors
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def start(
 
 def _features(subjects: Sequence[Subject]) -> dict[str, Tensor]:
     return {
-        s.key: torch.from_numpy(parameter_pyramid(s.data)) for s in subjects if s.data is not None
+        s.key: torch.from_numpy(parameter_pyramid(s.data)).to(s.device)
+        for s in subjects
+        if s.data is not None
     }
 
 
@@ -107,7 +110,12 @@ def _fresh(
             starts = decoder.starts[subject.key]
             _begin(own, starts[instance % len(starts)], decoder.spread)
         params |= {subject.key + name: value for name, value in own.items()}
-    return make_fit(settings, params, features)
+    return make_fit(settings, on(subjects[0].device, params), features)
+
+
+def on(device: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors` in the memory of `device`."""
+    return {name: value.to(device) for name, value in tensors.items()}
 
 
 def _begin(own: Params, latent: np.ndarray, spread: np.ndarray) -> None:
@@ -168,7 +176,7 @@ def latent_of(fit: Fit, subject: Subject, batch: Batch) -> Tensor:
 
 def texel_index(batch: Batch, resolution: int) -> Tensor:
     """Flat index (n,) of the texel that each row of a batch lies in."""
-    offsets = torch.tensor(level_offsets(resolution)[:-1])
+    offsets = torch.tensor(level_offsets(resolution)[:-1], device=batch.level.device)
     side = resolution >> batch.level
     xy = torch.floor(batch.uv * side[:, None]).long()
     return offsets[batch.level] + xy[:, 1] * side + xy[:, 0]
@@ -198,10 +206,10 @@ def from_checkpoint(
     while f"smooth/{len(fits)}" in saved.tensors:
         k = len(fits)
         params = {n: v.detach().clone() for n, v in below(saved.tensors, f"param/{k}/").items()}
-        fit = make_fit(settings, params, features)
+        fit = make_fit(settings, on(subjects[0].device, params), features)
         names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
         ck.restore_adam(fit.optimizer, names, saved.tensors)
-        fit.anchor = below(saved.tensors, f"anchor/{k}/")
+        fit.anchor = on(subjects[0].device, below(saved.tensors, f"anchor/{k}/"))
         fit.smooth = float(saved.tensors[f"smooth/{k}"])
         fits.append(fit)
     first, last = saved.tensors.get("landing", torch.zeros(2)).tolist()

@@ -11,7 +11,7 @@ from etendue.bsdf.pyramid import level_offsets, level_sizes
 
 def taps(uv: Tensor, level: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     """Flat indices (n, 4) and bilinear weights (n, 4) of wrapping lookups at integer levels."""
-    offsets = torch.tensor(level_offsets(resolution)[:-1])
+    offsets = torch.tensor(level_offsets(resolution)[:-1], device=level.device)
     size = resolution >> level
     p = uv * size[:, None] - 0.5
     corner = torch.floor(p)

@@ -20,6 +20,7 @@ from etendue.bake.energy import albedo_map, bound_energy
 from etendue.bake.quality import mean_ratio
 from etendue.bake.requantise import requantise
 from etendue.bake.settings import BakeSettings, check_settings
+from etendue.bake.target import training_device
 from etendue.bsdf.layered import Layered
 from etendue.core.errors import InputError
 from etendue.scene.material import LayeredMaterial
@@ -114,7 +115,7 @@ def subject_of(
     data = material.texture.data if settings.resolution > 1 else None
     reference = Layered(material, walks=settings.walks)
     seed = settings.seed if seed is None else seed
-    return fit.Subject(reference, settings.resolution, data, key, seed)
+    return fit.Subject(reference, settings.resolution, data, key, seed, training_device())
 
 
 def _judge(
@@ -186,7 +187,7 @@ def export(
     """
     latents = subject.key + "latents"
     tensors: dict[str, np.ndarray] = {
-        "latents" if name == latents else name: value.detach().numpy().astype(np.float32)
+        "latents" if name == latents else name: value.detach().cpu().numpy().astype(np.float32)
         for name, value in trained.params.items()
         if name == latents or fit.is_decoder(name)
     }
@@ -254,7 +255,9 @@ def plan_steps(
         if reference is None:  # nothing to train
             return 1
         data = material.texture.data if settings.resolution > 1 else None
-        subject = fit.Subject(reference, settings.resolution, data, seed=settings.seed)
+        subject = fit.Subject(
+            reference, settings.resolution, data, seed=settings.seed, device=training_device()
+        )
     else:
         subject = subject_of(material, settings)
     return plan_subjects([subject], settings, minutes, decoder)

@@ -52,17 +52,18 @@ class Launch:
     pairs: int
     arrays: tuple[Any, Any, Any, Any]  # wi, wo, f, pdf
 
-    def collect(self) -> Batch:
-        """Wait and hand over to torch."""
-        wi, wo, f, pdf = self.arrays
+    def collect(self, device: str = "cpu") -> Batch:
+        """Wait and hand over to torch; on "cuda" nothing passes through the host's memory."""
+        rows = _rows if device == "cpu" else _rows_on_device
+        wi, wo, f, pdf = (rows(array) for array in self.arrays)
         shape = (len(self.uv), self.pairs, 3)
         return Batch(
-            uv=torch.from_numpy(self.uv.astype(np.float32)),
-            level=torch.from_numpy(self.level.astype(np.int64)),
-            wi=_rows(wi).reshape(shape),
-            wo=_rows(wo).reshape(shape),
-            f=_rows(f).reshape(shape),
-            pdf=torch.from_numpy(np.array(pdf.numpy())).reshape(shape[:2]),
+            uv=torch.from_numpy(self.uv.astype(np.float32)).to(device),
+            level=torch.from_numpy(self.level.astype(np.int64)).to(device),
+            wi=wi.reshape(shape),
+            wo=wo.reshape(shape),
+            f=f.reshape(shape),
+            pdf=pdf.reshape(shape[:2]),
         )
 
 
@@ -209,3 +210,20 @@ def _columns(rows: np.ndarray) -> list[np.ndarray]:
 
 def _rows(vector: Any) -> Tensor:
     return torch.from_numpy(np.array(vector.numpy().T, order="C"))
+
+
+def _rows_on_device(vector: Any) -> Tensor:
+    import drjit as dr
+
+    shared = vector.torch()  # the same memory, (3, n) or (n,)
+    dr.sync_thread()  # Dr.Jit's stream is not torch's
+    rows = shared.T.contiguous() if shared.ndim > 1 else shared.clone()
+    torch.cuda.current_stream().synchronize()  # before Dr.Jit takes its memory back
+    return rows
+
+
+def training_device() -> str:
+    """Where torch trains beside the active variant: with CUDA arrays on their device."""
+    import mitsuba as mi
+
+    return "cuda" if str(mi.variant()).startswith("cuda") and torch.cuda.is_available() else "cpu"

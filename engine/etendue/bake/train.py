@@ -166,9 +166,12 @@ def _run(
         if training.fits[0].features and training.step >= switch:
             training.fits = [drop_encoder(settings, fit) for fit in training.fits]
         index, first = divmod(training.step, per_pool)
-        pools = [waiting.collect() for waiting in following]
+        pools = [w.collect(s.device) for w, s in zip(following, subjects, strict=True)]
         following = begin(index + 1)  # Dr.Jit works on it while torch trains
-        orders = [_order(settings, index, share) for share in shares]
+        orders = [
+            [rows.to(s.device) for rows in _order(settings, index, share)]
+            for s, share in zip(subjects, shares, strict=True)
+        ]
         for k in range(first, min(per_pool, _end(settings, training) - index * per_pool)):
             rows = [pool.rows(order[k]) for pool, order in zip(pools, orders, strict=True)]
             _step(settings, training, subjects, rows)
@@ -208,9 +211,13 @@ def _step(
     for k, fit in enumerate(training.fits):
         turn, seen = (k + training.step) % count, batches
         if count > 1:
-            seen = [b.rows(torch.arange(len(b.uv)).tensor_split(count)[turn]) for b in batches]
+            seen = [b.rows(_share(b, count)[turn]) for b in batches]
         train_step(settings, fit, subjects, seen, rate)
     training.step += 1
+
+
+def _share(batch: Batch, count: int) -> tuple[Tensor, ...]:
+    return torch.arange(len(batch.uv), device=batch.uv.device).tensor_split(count)
 
 
 def survivors(settings: BakeSettings, step: int) -> int:

@@ -16,6 +16,7 @@ from etendue.bake import fit, train
 from etendue.bake.checkpoint import Checkpoint
 from etendue.bake.quality import HELDOUT_SEED
 from etendue.bake.settings import BakeSettings
+from etendue.bake.target import training_device
 from etendue.bsdf.hemispheres import HemisphereView
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS
 from etendue.bsdf.neural_transmission import NeuralTransmission
@@ -70,7 +71,8 @@ def bake_transmission(
         own = dataclasses.replace(
             settings, seed=settings.seed + n, steps=each, reciprocal=False, target_flip=0.0
         )
-        subjects = [fit.Subject(seen, own.resolution, data, seed=own.seed)]
+        where = training_device()
+        subjects = [fit.Subject(seen, own.resolution, data, seed=own.seed, device=where)]
         if f"{lobe.name}/smooth" not in done:
             if saved is not None and "smooth/0" in saved.tensors:
                 training = fit.from_checkpoint(own, saved, subjects)
@@ -187,7 +189,7 @@ def with_done(state: Checkpoint, done: Mapping[str, Tensor]) -> Checkpoint:
 
 def _tensors(lobe: Lobe, kept: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {
-        f"{lobe.name}.{name}": value.detach().numpy().astype(np.float32)
+        f"{lobe.name}.{name}": value.detach().cpu().numpy().astype(np.float32)
         for name, value in kept.items()
         if name != "smooth"
     }

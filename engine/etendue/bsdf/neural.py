@@ -1,8 +1,7 @@
 """The neural material inside Dr.Jit kernels (Zeltner et al. 2024); oracle: `neural_numpy`.
 
-Weights are read from buffers through cooperative vectors, so every material of one architecture
-shares one compiled kernel. Calls must stand in the integrator body: inside a virtual call each
-weight would become a per-lane gather, about nine times slower.
+Calls must stand in the integrator body, see `networks`: inside a virtual call they are about nine
+times slower.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 from etendue.artifact import Artifact, digest, read_material, require, split_name
 from etendue.bsdf.base import BSDFSample, ShadingPoint
 from etendue.bsdf.latent_store import store_of
+from etendue.bsdf.networks import networks
 from etendue.bsdf.neural_numpy import (
     ALPHA_FLOOR,
     DIRECT_INPUTS,
@@ -61,9 +61,10 @@ class _View:
 class NeuralBSDF:
     """`InlineBSDF` of one baked material."""
 
-    def __init__(self, artifact: Artifact, source: object = "artifact") -> None:
+    def __init__(
+        self, artifact: Artifact, source: object = "artifact", *, exact: bool = False
+    ) -> None:
         import drjit as dr
-        import drjit.nn as nn
         import mitsuba as mi
 
         check_material(source, artifact)
@@ -72,14 +73,9 @@ class NeuralBSDF:
         self.header = artifact.header
         store = store_of(mi, latent_format(artifact.header), tensors)
         self.pyramid = LatentPyramid(mi, store, int(artifact.header["lod"]["resolution"]))
-        # sorted: files are read in any order, and offsets are part of the kernel kept on disk
-        names = sorted(n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS)
-        views = nn.pack(
-            [mi.TensorXf(tensors[n].astype(np.float32)) for n in names], layout="inference"
-        )
-        dr.eval(views[0].buffer)
-        self._weights = dict(zip(names, views, strict=True))
-        self.decoder = digest({}, {n: tensors[n] for n in names})
+        parts = sorted(n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS)
+        self._networks = networks(mi, {n: tensors[n] for n in parts}, exact=exact)
+        self.decoder = digest({}, {n: tensors[n] for n in parts})
         self.energy = mi.Float(tensors["energy"].astype(np.float32).ravel())
         self._first_knot: Any = 0
         self._albedo = tensors["albedo"].astype(np.float32)
@@ -172,21 +168,11 @@ class NeuralBSDF:
     # ---- networks
 
     def _mlp(self, inputs: list[Any], name: str) -> list[Any]:
-        import drjit as dr
-        import drjit.nn as nn
-
-        x, layer = nn.CoopVec(*inputs), 0
-        while f"{name}.w{layer}" in self._weights:
-            x = dr.maximum(x, 0) if layer else x
-            x = nn.matvec(self._weights[f"{name}.w{layer}"], x, self._weights[f"{name}.b{layer}"])
-            layer += 1
-        return list(x)
+        return self._networks.mlp(inputs, name)
 
     def _frames(self, latent: list[Any]) -> list[Any]:
         """Twelve numbers of the two learned frames."""
-        import drjit.nn as nn
-
-        return list(nn.matvec(self._weights["frames"], nn.CoopVec(*latent)))
+        return self._networks.linear(latent, "frames")
 
     def _view(self, p: ShadingPoint, level: Any, active: Any) -> _View:
         """Latents, learned frames with `wi` in them, and the energy factor at a point."""

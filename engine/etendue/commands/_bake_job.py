@@ -79,15 +79,17 @@ class Job:
     metrics: Path | None
     decoder: Path | None
     lines: Path | None = None  # where progress is appended as lines of JSON
+    device: str = "auto"
 
 
 def bake_here(job: Job, settings: BakeSettings) -> dict[str, Any]:
     """Bake one material, or a set of several; what was written and how good it is."""
     from etendue.bake.decoder import read_donor, with_decoder
     from etendue.bake.material import checkpoint_path
+    from etendue.device.caps import array_variant
     from etendue.device.drjit import activate
 
-    activate()
+    activate(array_variant(job.device))
     donor = None
     if job.decoder is not None:
         donor = read_donor(job.decoder)

@@ -9,6 +9,7 @@ import typer
 
 from etendue.cli_support import parse_crop, parse_pair, parse_size, parse_time, positive
 from etendue.core.errors import InputError
+from etendue.device.caps import DEVICES
 from etendue.scene.edit import parse_edits
 
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
@@ -71,6 +72,7 @@ Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
 Kernel = Annotated[
     str, typer.Option(help="How networks are run; scalar: slang only. " + "|".join(KERNELS))
 ]
+Device = Annotated[str, typer.Option(help="Which arrays: " + "|".join(DEVICES))]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
@@ -135,8 +137,10 @@ def check_goals(
     )
 
 
-def check_choices(backend: str, kernel: str, search: list[Path]) -> None:
+def check_choices(backend: str, kernel: str, device: str, search: list[Path]) -> None:
     """Raise `InputError` for an unknown back end, kernel or folder."""
+    if device not in DEVICES:
+        raise InputError("--device", "is unknown", got=device, expected=", ".join(DEVICES))
     if backend not in BACKENDS:
         raise InputError("--backend", "is unknown", got=backend, expected=", ".join(BACKENDS))
     if kernel not in KERNELS:

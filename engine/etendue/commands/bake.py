@@ -22,6 +22,7 @@ from etendue.commands._schedule import (
     TraceOption,
 )
 from etendue.core.errors import InputError
+from etendue.device.caps import DEVICES
 
 if TYPE_CHECKING:
     from etendue.bake.settings import BakeSettings
@@ -59,6 +60,7 @@ Compare = Annotated[
 ProgressLines = Annotated[
     Path | None, typer.Option("--progress", help="Append steps and errors to it as lines of JSON.")
 ]
+Device = Annotated[str, typer.Option(help="Where it trains: " + "|".join(DEVICES))]
 Minutes = Annotated[
     float | None, typer.Option("--time", help="Training time in minutes on this machine.")
 ]
@@ -98,6 +100,7 @@ def run(
     cluster: ClusterOption = None,
     seeds: Annotated[str | None, typer.Option(help="With --cluster: one bake for each.")] = None,
     compare: Compare = None,
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
     """Bake a layered material into a neural one, or several onto one shared decoder.
@@ -126,8 +129,9 @@ def run(
         check_set_options(name, report, latents, weights)
     sources = parse_sources(material, name)
     job = Job(
-        sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder, progress
-    )
+        sources, output, minutes, steps, resume, restart, report, trace, metrics, decoder, progress,
+        device,
+    )  # fmt: skip
     if compare is not None:
         _compare(compare, job, settings, json)
         return

@@ -57,6 +57,7 @@ def run(
     watch: options.Watch = False,
     backend: options.Backend = "auto",
     kernel: options.Kernel = "auto",
+    device: options.Device = "auto",
     stats: options.Stats = None,
     trace: TraceOption = None,
     metrics: MetricsOption = None,
@@ -67,7 +68,7 @@ def run(
     """Path-trace a scene; Ctrl-C keeps what has been rendered so far."""
     began, aovs = monotonic() - seconds_since_start(), options.names(aov)
     options.check_numbers(spp, seed, max_depth)
-    options.check_choices(backend, kernel, search or [])
+    options.check_choices(backend, kernel, device, search or [])
     options.check_output(output, aovs)
     options.check_stats(stats)
     goals = options.check_goals(time, noise, checkpoint)
@@ -79,7 +80,7 @@ def run(
 
     wanted = Options(
         spp, seed, *options.window(size, crop), aovs, max_depth, camera, backend, kernel,
-        cluster, denoise, *goals, resume,
+        cluster, denoise, *goals, resume, device,
     )  # fmt: skip
     manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
     wish = Wish(frames, camera_path, turntable)

@@ -42,7 +42,7 @@ def run(
     Needs the extra `viewer` (PyQt6) and a display. The session is kept: a crash loses nothing.
     """
     options.check_numbers(spp, 0, None)
-    options.check_choices("auto", "auto", search or [])
+    options.check_choices("auto", "auto", "auto", search or [])
     loading = options.loading(define or [], set_ or [], search or [], material or [])
     _check_window()
     session = _session(scene, fresh)

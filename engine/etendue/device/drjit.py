@@ -10,6 +10,7 @@ from types import ModuleType
 from etendue.core.errors import DeviceError
 
 DEFAULT_VARIANT = "llvm_ad_rgb"
+CUDA_VARIANT = "cuda_ad_rgb"
 LLVM_VARIABLE = "DRJIT_LIBLLVM_PATH"
 
 

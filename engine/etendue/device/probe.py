@@ -57,11 +57,28 @@ def render(variant: str) -> dict[str, Any]:
     if not 0.05 < mean < 1.0:
         return {"usable": False, "why": f"rendered a wrong picture (mean radiance {mean:.3g})"}
     answer: dict[str, Any] = {"usable": True, "why": "rendered a test picture"}
+    if variant.startswith("cuda"):
+        answer["cooperative_vectors"] = _cooperative_vectors()
     if variant.startswith("llvm"):
         from drjit.detail import llvm_version
 
         answer["llvm"] = ".".join(str(part) for part in llvm_version())
     return answer
+
+
+def _cooperative_vectors() -> bool:
+    """Whether the driver multiplies matrices by cooperative vectors of half precision."""
+    import drjit as dr
+    import drjit.nn as nn
+    from drjit.cuda.ad import Float16, TensorXf16
+
+    try:
+        matrix = nn.pack(dr.ones(TensorXf16, (16, 16)), layout="inference")
+        vector = nn.CoopVec(*[dr.full(Float16, 0.5, 32) for _ in range(16)])
+        found = list(nn.matvec(matrix, vector))
+        return all(abs(float(x[31]) - 8.0) < 1e-2 for x in found)
+    except RuntimeError:
+        return False
 
 
 def torch_cuda(_: str = "") -> dict[str, Any]:

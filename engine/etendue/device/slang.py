@@ -25,7 +25,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "neural/linear_coopvec": ("cooperative_vector",),
     "neural/linear_coopmat": ("cooperative_matrix",),
 }
-KNOWN = (*FEATURES, "acceleration_structure", "wave_ops", "half")
+KNOWN = (*FEATURES, "acceleration_structure", "wave_ops", "half", "timestamp_query")
 # unfilled arrays are filled by the callee, which the compiler cannot see through an interface
 QUIET = ("41016", "41035")
 T = TypeVar("T")
@@ -41,6 +41,11 @@ class SlangDevice:
     kind: str
     name: str
     features: frozenset[str]
+
+    @property
+    def software(self) -> bool:
+        """Whether a processor does the work."""
+        return self.kind == "cpu" or "llvmpipe" in self.name
 
     def require(self, module: str) -> None:
         """Raise `DeviceError` unless the device has everything that `module` needs."""

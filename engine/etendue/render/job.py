@@ -43,6 +43,7 @@ class Options:
     noise: float | None = None  # on a display, of every tile
     checkpoint: float | None = None  # seconds between two
     resume: bool = False
+    device: str = "auto"
 
     @property
     def progressive(self) -> list[str]:
@@ -84,24 +85,24 @@ def prepare(options: Options, say: Say) -> tuple[str, str]:
         if options.progressive:
             raise InputError(options.progressive[0], "does not go together with --cluster")
         wanted = "drjit"
-    variant, backend = _choose(wanted, say)
+    variant, backend = _choose(wanted, options.device, say)
     if options.progressive and backend != "drjit":
         raise InputError(options.progressive[0], "needs --backend drjit", got=backend)
     return variant, backend
 
 
-def _choose(backend: str, say: Say) -> tuple[str, str]:
+def _choose(backend: str, device: str, say: Say) -> tuple[str, str]:
     """Without a usable LLVM the scalar variant, and it is said."""
-    from etendue.device.caps import FALLBACK_VARIANT, best_variant
-    from etendue.device.drjit import DEFAULT_VARIANT
+    from etendue.device.caps import FALLBACK_VARIANT, array_variant, best_variant
 
+    wanted = array_variant(device)
     if backend == "drjit":
-        return DEFAULT_VARIANT, backend  # an unusable LLVM is then an error that says so
+        return wanted, backend  # an unusable LLVM is then an error that says so
     if backend == "naive":
         return FALLBACK_VARIANT, backend
     if backend == "slang":  # Mitsuba only reads the scene: any variant will do
-        return best_variant()[0], backend
-    variant, reason = best_variant()
+        return best_variant("cpu")[0], backend
+    variant, reason = best_variant(device)
     if variant == FALLBACK_VARIANT:
         say(f"note: {reason}")
         return variant, backend
@@ -136,7 +137,10 @@ def store_of(scene: Scene, options: Options, output: Path | None) -> Store | Non
 
 def picture_identity(scene: Scene, options: Options) -> str:
     """Equal for pictures that are equal: of the scene, its files, and the options that show."""
-    shown = replace(options, checkpoint=None, resume=False)
+    from etendue.device.caps import array_variant
+
+    variant = array_variant(options.device)
+    shown = replace(options, checkpoint=None, resume=False, device=variant)
     return identity(scene, shown, options.all_aovs, packed(scene).digest)
 
 

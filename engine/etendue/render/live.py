@@ -16,6 +16,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
+from etendue.device.caps import array_variant
 from etendue.render.aov import NAMES, render_aovs
 from etendue.render.build import BuiltScene, build
 from etendue.render.build_edits import camera_pose
@@ -40,7 +41,7 @@ class Live:
     """One scene, one camera, one picture that gets better; `look` starts it anew."""
 
     def __init__(self, scene: Scene, *, kernel: str = "coherent", seed: int = 0) -> None:
-        self.built: BuiltScene = build(scene)
+        self.built: BuiltScene = build(scene, variant=array_variant())
         self.scene, self.seed = self.built.mi_scene, seed
         # without a table every material is reached through Mitsuba's virtual calls
         self.every = InlineTable.from_scene(self.scene)

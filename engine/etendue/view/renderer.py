@@ -294,9 +294,10 @@ class Renderer:
 
 def _warm_up() -> None:
     """Load what rendering needs, so that the first picture does not wait for it."""
+    from etendue.device.caps import array_variant
     from etendue.device.drjit import activate
 
-    activate()
+    activate(array_variant())
     importlib.import_module("etendue.render.live")
 
 

@@ -6,14 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from etendue.core.ztest import z_test
-from etendue.device.slang import SlangDevice
+from etendue.device.slang import NEEDS, SlangDevice
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "../shared/data"  # files of others, where they are at hand
 AOVS = ("depth", "position", "normal", "uv", "albedo", "shape_id", "material_id")
 GGX = {"distribution": "ggx"}
+
+
+def needs(device: SlangDevice, tracer: str) -> None:
+    """Skip what `device` cannot trace."""
+    missing = [f for f in NEEDS.get(f"render/path.{tracer}", ()) if f not in device.features]
+    if missing:
+        pytest.skip(f"{device.name} does not offer {', '.join(missing)}")
 
 
 def render(device: SlangDevice, scene: Any, baked: Any = None, **options: Any) -> Any:

@@ -22,7 +22,7 @@ def balls(mi: Any, room: Any, artifact: Any) -> Any:
     from etendue.bsdf.plugin import plugin
 
     def neural(seed: int, *nets: str) -> Any:
-        loaded = NeuralBSDF(artifact(seed, *nets))
+        loaded = NeuralBSDF(artifact(seed, *nets), exact=True)
         return plugin("Neural", lambda _: loaded)(mi.Properties())
 
     def ball(x: float, bsdf: Any) -> dict[str, Any]:

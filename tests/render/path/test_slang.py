@@ -10,7 +10,7 @@ import pytest
 
 from etendue.artifact import write_artifact
 from etendue.core.errors import DeviceError, InputError
-from etendue.device.slang import SlangDevice
+from etendue.device.slang import NEEDS, SlangDevice
 from etendue.render.path.slang_camera import camera as pinhole
 from etendue.render.path.slang_camera import cone
 from etendue.render.path.slang_emitters import EMITTER
@@ -18,7 +18,7 @@ from etendue.render.path.slang_layered import layered_constants
 from etendue.render.path.slang_materials import MATERIAL
 from etendue.render.path.slang_scene import SHAPE, VERTEX, extract
 
-from .slang_support import AOVS, GGX, ROOT, agree, checkerboard, render
+from .slang_support import AOVS, GGX, ROOT, agree, checkerboard, needs, render
 
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 
@@ -27,6 +27,7 @@ pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slan
 def test_pictures_agree_whichever_way_rays_are_traced(
     mi: Any, room: Any, vulkan: SlangDevice, tracer: str
 ) -> None:
+    needs(vulkan, tracer)
     metal = {"type": "roughconductor", "alpha": 0.2, "material": "Cu", **GGX}
     scene = room(metal, checkerboard(mi))
     film = render(vulkan, scene, spp=32, seed=1, tracer=tracer)
@@ -89,30 +90,37 @@ def test_forcing_a_kernel_that_the_device_lacks_is_an_error(room: Any, vulkan: S
         render(vulkan, scene, spp=1, kernel="coherent")
 
 
+# what a kernel needs, and the tracers it goes with
+TENSORS = {
+    "coherent": ("cooperative_matrix", ("rq", "bvh")),
+    "divergent": ("cooperative_vector", ("rt",)),
+}
+
+
 @pytest.mark.coop
-def test_cooperative_matrices_inside_a_ray_query_kernel(
-    tmp_path: Path, vulkan: SlangDevice, artifact: Any
+@pytest.mark.parametrize("kernel", TENSORS)
+def test_tensor_operations_inside_a_ray_tracing_kernel(
+    tmp_path: Path, vulkan: SlangDevice, artifact: Any, kernel: str
 ) -> None:
     """Same random numbers, float16 networks: the pictures differ by rounding only."""
     from etendue.render.build import build
     from etendue.scene.scene import load_scene
 
-    if "cooperative_matrix" not in vulkan.features:
-        pytest.skip(f"{vulkan.name} has no cooperative matrices: `tools/dev test --coop`")
+    feature, tracers = TENSORS[kernel]
+    if feature not in vulkan.features:
+        pytest.skip(f"{vulkan.name} has no {feature}: `tools/dev test --coop`")
+    tracer = next(t for t in tracers if set(NEEDS.get(f"render/path.{t}", ())) <= vulkan.features)
     write_artifact(tmp_path / "m.eta", artifact(5))
     assigned = {"Sphere": tmp_path / "m.eta"}
     source = load_scene(ROOT / "assets/scenes/sphere.xml", assignments=assigned)
     built = build(source, size=(32, 24))
-    pictures = {
-        kernel: render(
-            vulkan, built.mi_scene, built.baked, spp=16, seed=1, tracer="rq", kernel=kernel
-        )
-        for kernel in ("coherent", "scalar")
-    }
-    coherent, scalar = pictures["coherent"], pictures["scalar"]
-    assert coherent.metadata["kernel"] == "coherent"
-    assert abs(coherent.rgb.mean() / scalar.rgb.mean() - 1) < 5e-3
-    close = np.abs(coherent.rgb - scalar.rgb) < 0.02 * (0.05 + scalar.rgb)
+    half, scalar = (
+        render(vulkan, built.mi_scene, built.baked, spp=16, seed=1, tracer=tracer, kernel=name)
+        for name in (kernel, "scalar")
+    )
+    assert half.metadata["kernel"] == kernel
+    assert abs(half.rgb.mean() / scalar.rgb.mean() - 1) < 5e-3
+    close = np.abs(half.rgb - scalar.rgb) < 0.02 * (0.05 + scalar.rgb)
     assert close.mean() > 0.97  # a roulette may fall otherwise
 
 

@@ -13,7 +13,7 @@ from etendue.core.errors import InputError
 from etendue.device.slang import SlangDevice
 from etendue.render.path.slang_scene import extract
 
-from .slang_support import AOVS, DATA, GGX, ROOT, agree, checkerboard, render
+from .slang_support import AOVS, DATA, GGX, ROOT, agree, checkerboard, needs, render
 
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 
@@ -48,6 +48,7 @@ def flock(mi: Any, **more: Any) -> dict[str, Any]:
 def test_instances(mi: Any, room: Any, vulkan: SlangDevice, tracer: str) -> None:
     from etendue.render.path.drjit import render as twin
 
+    needs(vulkan, tracer)
     diffuse = {"type": "diffuse"}
     scene = room(diffuse, checkerboard(mi), **flock(mi, knob=diffuse))
     options = {"spp": 4, "seed": 9, "max_depth": 1, "aovs": AOVS}

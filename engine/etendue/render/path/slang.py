@@ -6,6 +6,7 @@ pictures agree in distribution.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +26,12 @@ from etendue.render.path.slang_camera import camera, cone
 from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
 from etendue.render.path.slang_materials import NEURAL
 from etendue.render.path.slang_scene import HIDDEN, LENS, extract
-from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, buffer, upload
+from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, upload
 from etendue.render.path.slang_watch import Kernels
 
-PASS_SAMPLES = 1 << 18  # largest number of paths between two looks at the clock
-PROBE_PIXELS = 1024  # on which kernels are compared
+PASS_SAMPLES = 1 << 22  # largest number of paths between two looks at the clock,
+SOFT_PASS_SAMPLES = 1 << 18  # and where the device is a software driver
+PROBE_PIXELS, SOFT_PROBE_PIXELS = 1 << 16, 1024  # on which kernels are compared
 SUMS = 7  # numbers per group of samples: colour, its square, samples that were not finite
 _AOV_AT = {"depth": 0, "position": 1, "normal": 4, "uv": 7, "albedo": 9}
 _AOV_AT |= {"shape_id": 12, "material_id": 13}
@@ -49,7 +51,7 @@ def render(
     strategy: str = "mis",
     hide_emitters: bool = False,
     crop: tuple[int, int, int, int] | None = None,
-    pass_samples: int = PASS_SAMPLES,
+    pass_samples: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
     tracer: str = "auto",
@@ -64,7 +66,6 @@ def render(
     (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
     `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
     """
-    check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
     if "motion" in aovs:
         raise InputError("aov motion", "needs --backend drjit", got="slang")
@@ -72,6 +73,9 @@ def render(
         device = device or open_device()
         kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
     uploaded = kernels.uploaded
+    if pass_samples is None:
+        pass_samples = SOFT_PASS_SAMPLES if uploaded.device.software else PASS_SAMPLES
+    check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     tracer = choose_tracer(uploaded.device, tracer)
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
@@ -88,9 +92,11 @@ def render(
         choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
         guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
         program = kernels(tracer, "path_main", choice.linear, extra)
+        spent = program.device_s
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {"max_depth": max_depth, "strategy": strategy, "device": uploaded.device.name}
     facts |= {"tracer": tracer, "kernel": choice.kernel, "kernel_reason": choice.reason}
+    facts |= {"device_s": round(program.device_s - spent, 6)}
     return sums.film(spp, seed, guides, facts)
 
 
@@ -128,11 +134,12 @@ def _choose(
 ) -> Choice:
     """The kernel; candidates are timed on one group of samples of the first pixels."""
     uploaded = kernels.uploaded
-    probe = replace(block, pixels=min(block.pixels, PROBE_PIXELS), samples=block.group)
+    most = SOFT_PROBE_PIXELS if uploaded.device.software else PROBE_PIXELS
+    probe = replace(block, pixels=min(block.pixels, most), samples=block.group)
 
     def cost(linear: str) -> float:
         program = kernels(tracer, "path_main", linear, extra)
-        return timed(lambda: _discard(_run(program, fixed, probe, SUMS)))
+        return timed(lambda: _seconds(program, fixed, probe))
 
     def coherence() -> float:
         program = kernels(tracer, "aov_main", features=extra & LENS)
@@ -144,14 +151,24 @@ def _choose(
     return choose(uploaded.device, kernel, tracer, networks, cost, coherence)
 
 
-def _discard(_: np.ndarray) -> None:
-    """A timed run has no result."""
+def _seconds(program: Kernel, fixed: Mapping[str, Any], block: Block) -> float:
+    """Time of one pass, by the device's clock where it has one."""
+    start, before = time.perf_counter(), program.device_s
+    _run(program, fixed, block, SUMS)
+    return program.device_s - before or time.perf_counter() - start
 
 
 def choose_tracer(device: SlangDevice, wanted: str) -> str:
-    """The way to trace rays: the wanted one, or ray queries where the device has them."""
+    """The way to trace rays: the wanted one, or what the device has in hardware.
+
+    Ray queries come first, since networks may then run on cooperative matrices.
+    """
     if wanted == "auto":
-        return "rq" if {"ray_query", "acceleration_structure"} <= device.features else "bvh"
+        if "acceleration_structure" not in device.features:
+            return "bvh"
+        if "ray_query" in device.features:
+            return "rq"
+        return "rt" if "ray_tracing" in device.features and not device.software else "bvh"
     if wanted not in TRACERS:
         raise InputError("tracer", "is unknown", got=wanted, expected=f"auto, {', '.join(TRACERS)}")
     device.require(f"render/path.{wanted}")
@@ -196,10 +213,8 @@ def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) 
         "groups": groups,
         "group": block.group,
     }
-    threads = block.pixels * groups
-    out = buffer(kernel.scene.device, np.full(threads * channels, np.nan, np.float32), 4)
-    kernel.run(threads, settings, out)
-    return out.to_numpy().view(np.float32).reshape(block.pixels, groups, channels)
+    found = kernel.run(block.pixels * groups, settings, channels)
+    return found.reshape(block.pixels, groups, channels)
 
 
 def _aovs(

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -84,15 +83,10 @@ def choose(
     return Choice(best, found[best], f"measured: {told}{mean}")
 
 
-def timed(run: Callable[[], None]) -> float:
-    """Median seconds of `run` after one run that compiles."""
+def timed(run: Callable[[], float]) -> float:
+    """Median of the seconds that `run` tells, after one run that compiles."""
     run()
-    spans = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        run()
-        spans.append(time.perf_counter() - start)
-    return statistics.median(spans)
+    return statistics.median(run() for _ in range(ROUNDS))
 
 
 def materials_per_group(numbers: np.ndarray, neural: Mapping[int, bool], lanes: int = 32) -> float:
@@ -112,4 +106,4 @@ def constants(device: SlangDevice, linear: str) -> dict[str, int]:
     """
     if linear != "coopmat":
         return {}
-    return {"EDGE": 8 if "llvmpipe" in device.name else 16}
+    return {"EDGE": 8 if device.software else 16}

@@ -80,6 +80,9 @@ class Kernel:
     ) -> None:
         """Compile it, all files anew when `fresh`; what is wrong in a shader is a `DeviceError`."""
         self.scene, self.tracer = scene, tracer
+        self.device_s = 0.0  # of all runs, by the device's own clock where it has one
+        self._outputs: dict[int, Any] = {}
+        self._clock = _clock(scene.device)
         device, module = scene.device, f"render/path.{tracer}"
         entries = [entry, "hit_main", "miss_main"] if tracer == "rt" else [entry]
         device.require(f"neural/linear_{linear}")
@@ -121,26 +124,55 @@ class Kernel:
             hit_group_names=["hit"],
         )
 
-    def run(self, threads: int, settings: Mapping[str, Any], out: Any) -> None:
-        """Run on `threads` lanes and wait; results are in `out`."""
-        import slangpy as spy
-
+    def run(self, threads: int, settings: Mapping[str, Any], channels: int) -> Array:
+        """Run on `threads` lanes and wait; results (threads, channels)."""
+        out = self._output(threads * channels)
         values: dict[str, Any] = {**self.buffers, "g_settings": dict(settings), "g_out": out}
         if self.tracer != "bvh":
             values["g_tlas"] = self.scene.structure[0]
         raw = self.scene.device.raw
-        if self.tracer != "rt":
-            self.compute.dispatch([threads, 1, 1], vars=values)
+        encoder = raw.create_command_encoder()
+        if self._clock is not None:
+            encoder.write_timestamp(self._clock, 0)
+        if self.tracer == "rt":
+            self._trace(encoder, threads, values)
         else:
-            encoder = raw.create_command_encoder()
-            with encoder.begin_ray_tracing_pass() as rays:
-                cursor = spy.ShaderCursor(rays.bind_pipeline(self.pipeline, self.table))
-                for name, value in values.items():
-                    if name == "g_settings":
-                        for field, content in value.items():
-                            cursor[name][field] = content
-                    else:
-                        cursor[name] = value
-                rays.dispatch_rays(0, [threads, 1, 1])
-            raw.submit_command_buffer(encoder.finish())
+            self.compute.dispatch([threads, 1, 1], vars=values, command_encoder=encoder)
+        if self._clock is not None:
+            encoder.write_timestamp(self._clock, 1)
+        raw.submit_command_buffer(encoder.finish())
         raw.wait()
+        if self._clock is not None:
+            begin, end = self._clock.get_timestamp_results(0, 2)
+            self.device_s += end - begin
+        return out.to_numpy().view(np.float32).reshape(threads, channels)
+
+    def _trace(self, encoder: Any, threads: int, values: Mapping[str, Any]) -> None:
+        import slangpy as spy
+
+        with encoder.begin_ray_tracing_pass() as rays:
+            cursor = spy.ShaderCursor(rays.bind_pipeline(self.pipeline, self.table))
+            for name, value in values.items():
+                if name == "g_settings":
+                    for field, content in value.items():
+                        cursor[name][field] = content
+                else:
+                    cursor[name] = value
+            rays.dispatch_rays(0, [threads, 1, 1])
+
+    def _output(self, numbers: int) -> Any:
+        """A buffer for results, kept for the next run of that size; at first all are NaN."""
+        if numbers not in self._outputs:
+            self._outputs.clear()
+            empty = np.full(numbers, np.nan, np.float32)
+            self._outputs[numbers] = buffer(self.scene.device, empty, 4)
+        return self._outputs[numbers]
+
+
+def _clock(device: SlangDevice) -> Any:
+    """Room for two readings of the device's clock, None where it has none."""
+    import slangpy as spy
+
+    if "timestamp_query" not in device.features:
+        return None
+    return device.raw.create_query_pool(type=spy.QueryType.timestamp, count=2)
