@@ -96,6 +96,7 @@ def test_interrupting_keeps_what_is_done(
         ([SPHERE, "-o", "a.png", "--seed", "-1"], "--seed"),
         ([SPHERE, "-o", "a.png", "--max-depth", "0"], "--max-depth"),
         ([SPHERE, "-o", "a.png", "--backend", "cuda"], "--backend"),
+        ([SPHERE, "-o", "a.png", "--device", "tpu"], "--device"),
         ([SPHERE, "-o", "a.png", "--camera", "left"], "has no camera 'left'"),
         ([SPHERE, "-o", "a.png", "--search", "nowhere"], "--search"),
         ([SPHERE, "-o", "a.png", "-D", "widht=3"], "widht"),

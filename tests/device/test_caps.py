@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from etendue.core.errors import DeviceError, InputError
 from etendue.device import caps
 from etendue.device.drjit import LLVM_VARIABLE
 
@@ -17,14 +18,19 @@ BAD = {"usable": False, "why": "too old"}
 class Child:
     """Stands for the child process: gives a fixed answer and counts the questions."""
 
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self.answer = answer
+    def __init__(self, answer: dict[str, Any], variant: str = "llvm_ad_rgb") -> None:
+        self.answer, self.variant = answer, variant
         self.asked = 0
 
     def __call__(self, *words: str) -> dict[str, Any]:
-        assert words == ("render", "llvm_ad_rgb")
+        assert words == ("render", self.variant)
         self.asked += 1
         return self.answer
+
+
+@pytest.fixture(autouse=True)
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caps, "CUDA_DRIVER", "libnothing.so.0")
 
 
 def test_success_is_asked_once(private_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +92,40 @@ def test_this_machine(private_cache: Path) -> None:
     assert variant in ("llvm_ad_rgb", "scalar_rgb")
     assert private_cache.exists() == (variant == "llvm_ad_rgb")
     assert reason
+
+
+def with_cuda(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> Child:
+    child = Child(answer, "cuda_ad_rgb")
+    monkeypatch.setattr(caps, "ask", child)
+    monkeypatch.setattr(caps.ctypes, "CDLL", lambda name: name)
+    return child
+
+
+def test_cuda_comes_first_and_is_asked_once(
+    private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = with_cuda(monkeypatch, {"usable": True, "why": "rendered", "cooperative_vectors": True})
+    assert caps.best_variant()[0] == caps.array_variant() == "cuda_ad_rgb"
+    assert caps.array_variant("cuda") == "cuda_ad_rgb"
+    assert caps.cuda_answer()["cooperative_vectors"] and child.asked == 1
+    assert caps.array_variant("cpu") == "llvm_ad_rgb"
+
+
+def test_without_a_driver_no_child_is_asked(
+    private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caps, "ask", None)
+    assert caps.array_variant() == "llvm_ad_rgb"
+    with pytest.raises(DeviceError, match=r"no CUDA driver is installed.*--device cpu"):
+        caps.array_variant("cuda")
+    with pytest.raises(InputError, match="--device: is unknown; got tpu"):
+        caps.array_variant("tpu")
+
+
+def test_a_broken_cuda_is_no_reason_to_stop(
+    private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_cuda(monkeypatch, BAD)
+    assert caps.array_variant() == "llvm_ad_rgb"
+    with pytest.raises(DeviceError, match="too old"):
+        caps.array_variant("cuda")

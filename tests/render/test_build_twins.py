@@ -14,6 +14,7 @@ from etendue.bsdf.pyramid import level_offsets
 from etendue.cli import main
 from etendue.core.errors import DeviceError, InputError
 from etendue.core.image import read_image
+from etendue.device.caps import cuda_answer
 from etendue.render.build import build
 from etendue.render.build_twins import NeuralTwin
 from etendue.scene.scene import load_scene
@@ -105,6 +106,7 @@ def test_shapes_get_twins_and_nested_materials_are_refused(
         build(load_scene(scene_file), variant="scalar_rgb")
 
 
+@pytest.mark.skipif(cuda_answer()["usable"], reason="CUDA stands in for LLVM here")
 def test_the_same_picture_without_llvm(
     scene_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_llvm: None
 ) -> None:

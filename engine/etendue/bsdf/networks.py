@@ -31,7 +31,7 @@ class CoopNetworks:
         types = sys.modules[mi.Float.__module__]
         tensor = types.TensorXf16 if half else mi.TensorXf
         self._inner = types.Float16 if half else mi.Float
-        self._mi, self._half = mi, half
+        self._mi, self.half = mi, half
         # sorted: files are read in any order, and offsets are part of the kernel kept on disk
         names = sorted(tensors)
         views = nn.pack([tensor(tensors[n].astype(np.float32)) for n in names], layout="inference")
@@ -59,14 +59,16 @@ class CoopNetworks:
     def _vector(self, inputs: list[Any]) -> Any:
         import drjit.nn as nn
 
-        return nn.CoopVec(*(map(self._inner, inputs) if self._half else inputs))
+        return nn.CoopVec(*(map(self._inner, inputs) if self.half else inputs))
 
     def _numbers(self, vector: Any) -> list[Any]:
-        return [self._mi.Float(x) for x in vector] if self._half else list(vector)
+        return [self._mi.Float(x) for x in vector] if self.half else list(vector)
 
 
 class PlainNetworks:
     """Sums of products; every weight is read at an address that is the same for all lanes."""
+
+    half = False
 
     def __init__(self, mi: Any, tensors: Mapping[str, np.ndarray]) -> None:
         import drjit as dr

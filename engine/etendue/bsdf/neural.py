@@ -94,6 +94,11 @@ class NeuralBSDF:
         other.pyramid, other.energy, other._first_knot = pyramid, energy, first_knot
         return other
 
+    @property
+    def half(self) -> bool:
+        """Whether networks are run in half precision."""
+        return self._networks.half
+
     # ---- InlineBSDF
 
     def eval(self, p: ShadingPoint, wo: Any, rng: Any, active: Any) -> Any:

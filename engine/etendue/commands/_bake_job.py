@@ -219,6 +219,7 @@ def _command(job: Job, settings: BakeSettings) -> str:
     words += ["--decoder", str(job.decoder)] if job.decoder is not None else []
     words += ["--arch", settings.arch, "--resolution", str(settings.resolution)]
     words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
+    words += ["--device", job.device] if job.device != "auto" else []
     words += ["--reciprocal"] if settings.reciprocal else []
     words += ["--instances", str(settings.instances)]
     words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []

@@ -118,7 +118,7 @@ def run(
     check_plan(minutes, steps, resume=resume, restart=restart)
     if cluster is not None:
         files = report or trace or metrics or progress or decoder or compare
-        alone = resume or restart or files is not None or target_flip > 0
+        alone = resume or restart or files is not None or target_flip > 0 or device == "cuda"
         _spread(cluster, material, name, output, settings, minutes, steps, seeds, alone, json)
         return
     if seeds is not None:
@@ -168,7 +168,7 @@ def _spread(
 
     if alone:
         options = "--resume, --restart, --report, --trace, --metrics, --progress, --decoder, "
-        options += "--compare and --target-flip"
+        options += "--compare, --target-flip and --device cuda"
         raise InputError("--cluster", f"excludes {options}")
     if folder.suffix == ".eta" or (folder.exists() and not folder.is_dir()):
         raise InputError("-o", "is a folder with --cluster", got=folder)

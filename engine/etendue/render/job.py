@@ -78,14 +78,16 @@ def prepare(options: Options, say: Say) -> tuple[str, str]:
     """(Mitsuba variant, back end); fails before any work when the options cannot be met."""
     if options.denoise:
         require_denoiser()
-    wanted = options.backend
+    wanted, device = options.backend, options.device
     if options.cluster is not None:
         if wanted not in ("auto", "drjit"):
             raise InputError("--cluster", "needs --backend drjit", got=wanted)
         if options.progressive:
             raise InputError(options.progressive[0], "does not go together with --cluster")
-        wanted = "drjit"
-    variant, backend = _choose(wanted, options.device, say)
+        if device == "cuda":
+            raise InputError("--cluster", "renders on processors", got="--device cuda")
+        wanted, device = "drjit", "cpu"
+    variant, backend = _choose(wanted, device, say)
     if options.progressive and backend != "drjit":
         raise InputError(options.progressive[0], "needs --backend drjit", got=backend)
     return variant, backend

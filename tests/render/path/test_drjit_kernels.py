@@ -40,6 +40,15 @@ def test_pictures_are_equal_bit_for_bit(balls: Any) -> None:
     assert divergent.metadata["kernel"] == "divergent" and coherent.rgb.mean() > 0.01
 
 
+def test_half_precision_is_never_chosen_by_time(balls: Any, monkeypatch: Any) -> None:
+    table = InlineTable.from_scene(balls)
+    for material in table.materials:
+        monkeypatch.setattr(type(material), "half", True, raising=False)
+    job = drjit_kernels.Job(1, 1, [], 1)  # whose probes would fail
+    assert drjit_kernels.choose(table, "auto", job).kernel == "coherent"
+    assert drjit_kernels.choose(table, "divergent", job).kernel == "divergent"
+
+
 def test_materials_alike_are_taken_together(balls: Any) -> None:
     table = InlineTable.from_scene(balls)
     (together,) = rivals(table.materials)

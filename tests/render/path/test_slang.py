@@ -45,7 +45,8 @@ def test_auxiliary_images_are_equal(mi: Any, room: Any, vulkan: SlangDevice) -> 
     for name in AOVS:
         a, b = ours.aovs[name], theirs.aovs[name]
         assert a.shape == b.shape
-        far = np.abs(a - b) > 1e-4 * (1 + np.abs(b).max())
+        limit = TEXTURE_UNIT if name == "albedo" and mi.variant().startswith("cuda") else 1e-4
+        far = np.abs(a - b) > limit * (1 + np.abs(b).max())
         assert far.mean() < 2e-3, name  # a ray that grazes an edge may fall on either side
 
 
@@ -89,6 +90,8 @@ def test_forcing_a_kernel_that_the_device_lacks_is_an_error(room: Any, vulkan: S
     with pytest.raises(DeviceError, match="cooperative_matrix"):
         render(vulkan, scene, spp=1, kernel="coherent")
 
+
+TEXTURE_UNIT = 1 / 256  # weights of CUDA's own texture filter have eight bits
 
 # what a kernel needs, and the tracers it goes with
 TENSORS = {

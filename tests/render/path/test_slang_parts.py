@@ -70,7 +70,9 @@ def test_how_a_texture_is_looked_up_is_found_out(mi: Any, filtering: int, wrappi
         si.uv = mi.Point2f(float(uv[0]), float(uv[1]))
         want = np.array(texture.eval(si)).ravel()
         got = sample(data, rows[:, :2] @ uv + rows[:, 2], filtering, wrapping)
-        np.testing.assert_allclose(got, want, atol=2e-3)
+        # weights of CUDA's own texture filter have eight bits
+        atol = 1 / 256 if mi.variant().startswith("cuda") else 2e-3
+        np.testing.assert_allclose(got, want, atol=atol)
 
 
 def device(*features: str) -> SlangDevice:

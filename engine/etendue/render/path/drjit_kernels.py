@@ -3,7 +3,9 @@
 * coherent: weights are uniform; a packet of lanes costs one evaluation for each material in it.
 * divergent: each lane reads its own weights; the cost does not depend on what the lanes show.
 
-Both give the same bits, so the choice never shows in a picture.
+Both give the same bits, so the choice never shows in a picture. On CUDA the coherent kernel may be
+in half precision (`bsdf.networks`); then nothing is measured, and the other one is only run when it
+is asked for, since equal calls are to give equal pictures.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ def choose(table: InlineTable, wanted: str, job: Job) -> Choice:
         return Choice(wanted, "asked for")
     if not table.rivals():
         return Choice("coherent", "no two neural materials of one architecture and two decoders")
+    if any(getattr(material, "half", False) for material in table.materials):
+        return Choice("coherent", "half precision: the kernels' pictures differ by rounding")
     if table.chosen is None:
         spans = measure(table, job)
         told = ", ".join(f"{kernel} {1e3 * s:.1f} ms" for kernel, s in spans.items())
