@@ -13,7 +13,7 @@ from etendue.device.caps import DEVICES
 from etendue.scene.edit import parse_edits
 
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
-KERNELS = ("auto", "coherent", "divergent", "scalar")
+KERNELS = ("auto", "coherent", "divergent", "scalar", "wavefront")
 SUFFIXES = (".exr", ".png")
 MAX_SEED = 2**31
 MAX_SPP = 1 << 24
@@ -70,7 +70,7 @@ Denoise = Annotated[
 ]
 Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
 Kernel = Annotated[
-    str, typer.Option(help="How networks are run; scalar: slang only. " + "|".join(KERNELS))
+    str, typer.Option(help="How networks are run; the last two: slang only. " + "|".join(KERNELS))
 ]
 Device = Annotated[str, typer.Option(help="Which arrays: " + "|".join(DEVICES))]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.")]

@@ -23,11 +23,20 @@ from etendue.render.path.drjit import check_options
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES
 from etendue.render.path.slang_camera import camera, cone
-from etendue.render.path.slang_kernels import Choice, choose, materials_per_group, timed
+from etendue.render.path.slang_kernels import (
+    WAVEFRONT,
+    Choice,
+    candidates,
+    choose,
+    materials_per_group,
+    timed,
+)
 from etendue.render.path.slang_materials import NEURAL
 from etendue.render.path.slang_scene import HIDDEN, LENS, extract
-from etendue.render.path.slang_upload import TRACERS, Kernel, Uploaded, upload
+from etendue.render.path.slang_stage import TRACERS, Kernel
+from etendue.render.path.slang_upload import Uploaded, upload
 from etendue.render.path.slang_watch import Kernels
+from etendue.render.path.slang_wave import WAVE, Wave
 
 PASS_SAMPLES = 1 << 22  # largest number of paths between two looks at the clock,
 SOFT_PASS_SAMPLES = 1 << 18  # and where the device is a software driver
@@ -91,7 +100,7 @@ def render(
         extra |= LENS if eye.needs_aperture_sample() else 0
         choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
         guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
-        program = kernels(tracer, "path_main", choice.linear, extra)
+        program = _program(kernels, tracer, choice.kernel, choice.linear, extra)
         spent = program.device_s
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {"max_depth": max_depth, "strategy": strategy, "device": uploaded.device.name}
@@ -101,7 +110,7 @@ def render(
 
 
 def _sums(
-    program: Kernel,
+    program: Kernel | Wave,
     fixed: Mapping[str, Any],
     blocks: list[Block],
     window: Window,
@@ -137,8 +146,9 @@ def _choose(
     most = SOFT_PROBE_PIXELS if uploaded.device.software else PROBE_PIXELS
     probe = replace(block, pixels=min(block.pixels, most), samples=block.group)
 
-    def cost(linear: str) -> float:
-        program = kernels(tracer, "path_main", linear, extra)
+    def cost(name: str) -> float:
+        linear = candidates(uploaded.device, tracer)[name]
+        program = _program(kernels, tracer, name, linear, extra)
         return timed(lambda: _seconds(program, fixed, probe))
 
     def coherence() -> float:
@@ -151,7 +161,13 @@ def _choose(
     return choose(uploaded.device, kernel, tracer, networks, cost, coherence)
 
 
-def _seconds(program: Kernel, fixed: Mapping[str, Any], block: Block) -> float:
+def _program(
+    kernels: Kernels, tracer: str, kernel: str, linear: str, extra: int
+) -> Kernel | Wave:
+    return kernels(tracer, WAVE if kernel == WAVEFRONT else "path_main", linear, extra)
+
+
+def _seconds(program: Kernel | Wave, fixed: Mapping[str, Any], block: Block) -> float:
     """Time of one pass, by the device's clock where it has one."""
     start, before = time.perf_counter(), program.device_s
     _run(program, fixed, block, SUMS)
@@ -202,7 +218,7 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
     }
 
 
-def _run(kernel: Kernel, fixed: Mapping[str, Any], block: Block, channels: int) -> np.ndarray:
+def _run(kernel: Kernel | Wave, fixed: Mapping[str, Any], block: Block, channels: int) -> np.ndarray:
     """Results of one pass (pixels, groups, channels)."""
     groups = block.samples // block.group
     settings = {

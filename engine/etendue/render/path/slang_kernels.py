@@ -4,6 +4,8 @@
 * divergent: every lane its own weights; cooperative vectors where the device has them, else the
   scalar loops.
 * coherent: lanes of a workgroup sorted by material, cooperative matrices; compute shaders only.
+* wavefront: all lanes sorted by material between tracing rays and running networks in a compute
+  pass, with cooperative matrices where the device has them (`slang_wave`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import numpy as np
 from etendue.core.errors import DeviceError, InputError
 from etendue.device.slang import SlangDevice
 
-KERNELS = ("auto", "coherent", "divergent", "scalar")
+WAVEFRONT = "wavefront"
+KERNELS = ("auto", "coherent", "divergent", "scalar", WAVEFRONT)
 ROUNDS = 3  # timed runs of each candidate
 
 
@@ -36,8 +39,11 @@ def candidates(device: SlangDevice, tracer: str) -> dict[str, str]:
     found = {"scalar": "scalar"}
     if "cooperative_vector" in device.features:
         found["divergent"] = "coopvec"
-    if "cooperative_matrix" in device.features and tracer != "rt":
-        found["coherent"] = "coopmat"
+    if "cooperative_matrix" in device.features:
+        if tracer != "rt":
+            found["coherent"] = "coopmat"
+        if tracer == "rt" or not device.software:
+            found[WAVEFRONT] = "coopmat"
     return found
 
 
@@ -51,7 +57,7 @@ def choose(
 ) -> Choice:
     """The kernel for a dispatch over `networks` neural materials.
 
-    `cost(linear)` measures seconds of a small dispatch; `coherence()` observes the mean number of
+    `cost(kernel)` measures seconds of a small dispatch; `coherence()` observes the mean number of
     neural materials per workgroup, which is told with the choice. A wanted kernel that the device
     cannot run is a `DeviceError`, never another kernel in silence.
     """
@@ -70,13 +76,16 @@ def choose(
         )
     if wanted == "divergent" and wanted not in found:
         return Choice("divergent", "scalar", "no cooperative_vector: scalar loops per lane")
+    if wanted == WAVEFRONT and wanted not in found:
+        linear = "coopmat" if "cooperative_matrix" in device.features else "scalar"
+        return Choice(wanted, linear, "asked for")
     if wanted != "auto":
         return Choice(wanted, found[wanted], "asked for")
     if networks == 0:
         return Choice("scalar", "scalar", "the scene has no neural material")
     if len(found) == 1 or cost is None:
         return Choice("scalar", "scalar", f"{device.name} offers nothing else")
-    times = {kernel: cost(linear) for kernel, linear in found.items()}
+    times = {kernel: cost(kernel) for kernel in found}
     best = min(times, key=lambda kernel: times[kernel])
     told = ", ".join(f"{kernel} {1e3 * s:.1f} ms" for kernel, s in times.items())
     mean = f"; {coherence():.1f} neural materials per workgroup" if coherence else ""

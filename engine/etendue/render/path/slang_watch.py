@@ -7,7 +7,9 @@ from typing import Any
 
 from etendue.core.errors import DeviceError
 from etendue.device.slang import Reloading
-from etendue.render.path.slang_upload import Kernel, Uploaded
+from etendue.render.path.slang_stage import Kernel
+from etendue.render.path.slang_upload import Uploaded
+from etendue.render.path.slang_wave import WAVE, Wave
 
 
 class Kernels:
@@ -24,13 +26,18 @@ class Kernels:
 
     def __call__(
         self, tracer: str, entry: str, linear: str = "scalar", features: int = 0
-    ) -> Kernel:
-        """The newest kernel that compiles; `DeviceError` while there has never been one."""
+    ) -> Kernel | Wave:
+        """The newest kernel that compiles; `DeviceError` while there has never been one.
+
+        The entry `WAVE` stands for a wavefront of the path tracer.
+        """
         key = (tracer, entry, linear, features)
         if key not in self._made:
 
-            def build(fresh: bool) -> Kernel:
+            def build(fresh: bool) -> Kernel | Wave:
                 fresh |= key in self._failed  # a session remembers what it could not load
+                if entry == WAVE:
+                    return Wave(self.uploaded, tracer, linear, features, fresh=fresh)
                 return Kernel(self.uploaded, *key, fresh=fresh)
 
             try:
