@@ -1,7 +1,7 @@
 """Cross-compile the shaders: `tools/slangc.py` prints a table of what each target gets.
 
 The compiler is the library inside the slangpy wheel, driven through its C interface; no device is
-needed. Entry points are compiled as `render/path/slang_upload.py` links them: with one module
+needed. Entry points are compiled as `render/path/slang_stage.py` links them: with one module
 `neural/linear_*` and values for the extern constants.
 """
 
@@ -25,6 +25,7 @@ ENTRIES = {
     "render/path.bvh": ("path_main", "compute"),
     "render/path.rq": ("path_main", "compute"),
     "render/path.rt": ("path_main", "raygeneration"),
+    "render/path.wave": ("scatter_main", "compute"),
 }
 LINEARS = ("scalar", "coopvec", "coopmat")
 TARGETS: dict[str, tuple[str, ...]] = {

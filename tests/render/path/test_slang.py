@@ -11,6 +11,7 @@ import pytest
 from etendue.artifact import write_artifact
 from etendue.core.errors import DeviceError, InputError
 from etendue.device.slang import NEEDS, SlangDevice
+from etendue.render.path import slang_kernels
 from etendue.render.path.slang_camera import camera as pinhole
 from etendue.render.path.slang_camera import cone
 from etendue.render.path.slang_emitters import EMITTER
@@ -79,7 +80,7 @@ def test_a_neural_material_and_an_environment_map(
     built = build(source, size=(48, 36))
     assert built.baked == {"Sphere": (tmp_path / "m.eta").resolve()}
     film = render(vulkan, built.mi_scene, built.baked, spp=32, seed=1, tracer="bvh")
-    assert film.metadata["kernel"] in ("scalar", "coherent", "divergent")
+    assert film.metadata["kernel"] in slang_kernels.KERNELS[1:]
     agree(film, built.mi_scene, 128)
 
 
@@ -97,6 +98,7 @@ TEXTURE_UNIT = 1 / 256  # weights of CUDA's own texture filter have eight bits
 TENSORS = {
     "coherent": ("cooperative_matrix", ("rq", "bvh")),
     "divergent": ("cooperative_vector", ("rt",)),
+    "wavefront": ("cooperative_matrix", ("rq", "rt")),
 }
 
 

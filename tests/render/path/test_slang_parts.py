@@ -80,17 +80,18 @@ def device(*features: str) -> SlangDevice:
 
 
 ALL = ("cooperative_vector", "cooperative_matrix")
-COST = {"scalar": 3.0, "coopvec": 2.0, "coopmat": 1.0}
+COST = {"scalar": 3.0, "divergent": 2.0, "coherent": 1.0, "wavefront": 1.5}
 
 
 def test_auto_takes_what_was_measured_to_be_fastest() -> None:
     made = choose(device(*ALL), "auto", "rq", 4, COST.__getitem__, lambda: 2.5)
     assert (made.kernel, made.linear) == ("coherent", "coopmat")
     assert "coherent 1000.0 ms" in made.reason and "2.5 neural materials" in made.reason
-    slow = {**COST, "coopmat": 9.0}
+    slow = {**COST, "coherent": 9.0, "wavefront": 9.0}
     assert choose(device(*ALL), "auto", "rq", 4, slow.__getitem__).kernel == "divergent"
-    # matrices are for compute shaders only
-    assert choose(device(*ALL), "auto", "rt", 4, COST.__getitem__).kernel == "divergent"
+    # matrices are for compute shaders only: with a pipeline they need a pass of their own
+    made = choose(device(*ALL), "auto", "rt", 4, COST.__getitem__)
+    assert (made.kernel, made.linear) == ("wavefront", "coopmat")
 
 
 def test_nothing_is_measured_without_need() -> None:
@@ -100,6 +101,9 @@ def test_nothing_is_measured_without_need() -> None:
     assert choose(device(*ALL), "auto", "rq", 0, never).kernel == "scalar"
     assert choose(device(), "auto", "rq", 4, never).linear == "scalar"
     assert choose(device(*ALL), "coherent", "rq", 4, never).linear == "coopmat"
+    assert choose(device(), "wavefront", "rt", 4, never).linear == "scalar"
+    soft = SlangDevice(None, "vulkan", "llvmpipe", frozenset())
+    assert choose(soft, "auto", "rq", 4, never).kernel == "wavefront"
 
 
 def test_a_kernel_that_cannot_run_is_an_error() -> None:

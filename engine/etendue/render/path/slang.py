@@ -161,9 +161,7 @@ def _choose(
     return choose(uploaded.device, kernel, tracer, networks, cost, coherence)
 
 
-def _program(
-    kernels: Kernels, tracer: str, kernel: str, linear: str, extra: int
-) -> Kernel | Wave:
+def _program(kernels: Kernels, tracer: str, kernel: str, linear: str, extra: int) -> Kernel | Wave:
     return kernels(tracer, WAVE if kernel == WAVEFRONT else "path_main", linear, extra)
 
 
@@ -218,7 +216,9 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
     }
 
 
-def _run(kernel: Kernel | Wave, fixed: Mapping[str, Any], block: Block, channels: int) -> np.ndarray:
+def _run(
+    kernel: Kernel | Wave, fixed: Mapping[str, Any], block: Block, channels: int
+) -> np.ndarray:
     """Results of one pass (pixels, groups, channels)."""
     groups = block.samples // block.group
     settings = {
