@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.device.slang import SlangDevice, open_device
+from etendue.device.slang import NEEDS, SlangDevice, open_device
 from etendue.render.aov import CHANNELS, IDS, check_aovs
 from etendue.render.film import Accumulator, Film
 from etendue.render.path.camera_rays import Block, Window, full_film, passes
@@ -85,7 +85,7 @@ def render(
     if pass_samples is None:
         pass_samples = SOFT_PASS_SAMPLES if uploaded.device.software else PASS_SAMPLES
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
-    tracer = choose_tracer(uploaded.device, tracer)
+    tracer = choose_tracer(uploaded.device, tracer, kernel)
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
         fixed = {
@@ -172,17 +172,18 @@ def _seconds(program: Kernel | Wave, fixed: Mapping[str, Any], block: Block) -> 
     return program.device_s - before or time.perf_counter() - start
 
 
-def choose_tracer(device: SlangDevice, wanted: str) -> str:
-    """The way to trace rays: the wanted one, or what the device has in hardware.
+def choose_tracer(device: SlangDevice, wanted: str, kernel: str = "auto") -> str:
+    """The way to trace rays: the wanted one, or the best that the device has.
 
-    Ray queries come first, since networks may then run on cooperative matrices.
+    Ray queries come first, since networks may then run on cooperative matrices in the same shader;
+    a software driver compiles the pipeline several times sooner. The `kernel` coherent is not for
+    the pipeline.
     """
     if wanted == "auto":
-        if "acceleration_structure" not in device.features:
-            return "bvh"
-        if "ray_query" in device.features:
-            return "rq"
-        return "rt" if "ray_tracing" in device.features and not device.software else "bvh"
+        order = ("rt", "rq", "bvh") if device.software else ("rq", "rt", "bvh")
+        order = [tracer for tracer in order if tracer != "rt" or kernel != "coherent"]
+        needs = {tracer: set(NEEDS.get(f"render/path.{tracer}", ())) for tracer in order}
+        return next(tracer for tracer in order if needs[tracer] <= device.features)
     if wanted not in TRACERS:
         raise InputError("tracer", "is unknown", got=wanted, expected=f"auto, {', '.join(TRACERS)}")
     device.require(f"render/path.{wanted}")

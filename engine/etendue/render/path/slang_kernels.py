@@ -81,7 +81,7 @@ def choose(
         return Choice(wanted, linear, "asked for")
     if wanted != "auto":
         return Choice(wanted, found[wanted], "asked for")
-    if device.software and (networks == 0 or len(found) == 1):
+    if device.software:
         return Choice(WAVEFRONT, "scalar", "a software driver compiles its stages sooner")
     if networks == 0:
         return Choice("scalar", "scalar", "the scene has no neural material")

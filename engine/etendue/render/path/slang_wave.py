@@ -64,6 +64,7 @@ class Wave:
                     "first": first,
                     "turn": turn,
                     "materials": len(self.scene.scene.materials),
+                    "live": 0,
                 }
                 values = {"g_settings": dict(settings), "g_wave": wave, "g_out": out}
                 self._sample({**self._buffers, **values})
@@ -71,27 +72,37 @@ class Wave:
 
     def _sample(self, values: Mapping[str, Any]) -> None:
         """One sample of every lane's group."""
-        lanes, queued = int(values["g_wave"]["lanes"]), 0
-        begun = False
-        while True:
-            encoder = self._clock.begin()
-            if queued:
-                self.stages["scatter"].record(encoder, queued, values)
-            if not begun:
-                self.stages["begin"].record(encoder, lanes, values)
-                begun = True
-            encoder.clear_buffer(values["g_counts"])
-            encoder.clear_buffer(values["g_queue"])
-            for name, threads in (("arrive", lanes), ("scan", 1), ("place", lanes)):
-                encoder.global_barrier()
-                self.stages[name].record(encoder, threads, values)
-            self._clock.finish(encoder)
-            queued, paths = values["g_counts"].to_numpy().view(np.uint32)[-2:].tolist()
-            if not paths:
+        wave = dict(values["g_wave"])
+        live = lanes = wave["lanes"]
+        self._submit(values, ("begin", lanes))
+        if values["g_settings"]["max_depth"] == 0:
+            live = 0
+        while live:
+            values = {**values, "g_wave": {**wave, "live": live}}
+            self._submit(values, ("arrive", live), ("scan", 1), ("place", live), fresh=True)
+            queued = self._counts()[0]
+            if not queued:
                 break
+            self._submit(values, ("scatter", queued))
+            live = self._counts()[1]
+        self._submit(values, ("finish", lanes))
+
+    def _submit(
+        self, values: Mapping[str, Any], *stages: tuple[str, int], fresh: bool = False
+    ) -> None:
+        """Run stages on so many threads one after the other, the queue emptied if `fresh`."""
         encoder = self._clock.begin()
-        self.stages["finish"].record(encoder, lanes, values)
+        if fresh:
+            encoder.clear_buffer(self._buffers["g_counts"])
+            encoder.clear_buffer(self._buffers["g_queue"])
+        for name, threads in stages:
+            encoder.global_barrier()
+            self.stages[name].record(encoder, threads, values)
         self._clock.finish(encoder)
+
+    def _counts(self) -> list[int]:
+        """Length of the queue, and how many paths go on."""
+        return self._buffers["g_counts"].to_numpy().view(np.uint32)[-2:].tolist()
 
     def _allocate(self, lanes: int) -> None:
         if lanes == self._lanes:
@@ -100,6 +111,7 @@ class Wave:
         self._buffers = {
             "g_paths": self._storage(_SLOTS * lanes, 16),
             "g_queue": self._storage(lanes + GROUP * materials, 4),
+            "g_live": self._storage(lanes, 4),
             "g_counts": self._storage(3 * materials + 2, 4),
         }
         self._lanes = lanes
