@@ -5,7 +5,8 @@
     python tools/bench.py bake car_paint.mtlx --steps 3000 --variant plain --variant one:instances=1
 
 One row per material, variant and seed is kept in a JSON file, so that an interrupted run goes on
-where it stopped. A variant changes fields of `bake.settings.BakeSettings`.
+where it stopped. A variant changes fields of `bake.settings.BakeSettings`; one whose label is
+`unframed` has no learned frames.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-PLAIN = "plain"
+PLAIN, UNFRAMED = "plain", "unframed"
 CHI_UV = (0.37, 0.61)
 
 
@@ -40,6 +43,30 @@ def parse_variant(text: str) -> tuple[str, dict[str, Any]]:
         kind = types[name]
         changes[name] = value == "true" if kind is bool else kind(value)
     return label, changes
+
+
+@contextmanager
+def without_frames() -> Iterator[None]:
+    """Bakes whose two frames stay those of the surface."""
+    from etendue.bake import fit
+
+    init, make = fit.init_params, fit.make_fit
+
+    def zero(*words: Any) -> Any:
+        params = init(*words)
+        params["frames"].zero_()
+        return params
+
+    def freeze(settings: Any, params: Any, features: Any) -> Any:
+        made = make(settings, params, features)
+        made.params["frames"].requires_grad_(False)
+        return made
+
+    fit.init_params, fit.make_fit = zero, freeze
+    try:
+        yield
+    finally:
+        fit.init_params, fit.make_fit = init, make
 
 
 def measure(path: Path, settings: Any, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -71,6 +98,8 @@ def measure(path: Path, settings: Any, arguments: argparse.Namespace) -> dict[st
         for view in VIEWS[: arguments.views]
     ]
     own = glass_figures if material.transmits else opaque_figures
+    if arguments.errors_only:
+        own = errors
     return {
         "steps": settings.steps,
         "seconds": round(seconds, 1),
@@ -80,6 +109,18 @@ def measure(path: Path, settings: Any, arguments: argparse.Namespace) -> dict[st
         "rim": [v["bias_on_rim"] for v in views],
         **own(material, artifact, neural),
         "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def errors(material: Any, artifact: Any, _: Any) -> dict[str, Any]:
+    """Held-out errors by level, and of logarithms, of an opaque material."""
+    from etendue.bake.quality import heldout_error, heldout_loss
+    from etendue.bsdf.layered import Layered
+
+    reference = Layered(material, walks=64)
+    return {
+        "heldout": heldout_error(artifact, reference, 8192),
+        "log_error": heldout_loss(artifact, reference, 8192) ** 0.5,
     }
 
 
@@ -158,7 +199,7 @@ def _line(key: str, row: dict[str, Any]) -> str:
         f"{np.mean(row['flip']):.4f}", f"{np.mean(row['flip_on_material']):.4f}",
         f"{100 * np.mean(row['rim']):+.1f} %" if "rim" in row else "–",
         f"{errors[0]:.3f}" if errors else "–", f"{max(errors):.3f}" if errors else "–",
-        f"{row['albedo']:.3f}",
+        f"{row['albedo']:.3f}" if "albedo" in row else f"log error {row['log_error']:.3f}",
         f"{100 * row['reciprocity']:.1f} %" if "reciprocity" in row else "–",
         f"{row['chi_squared']:.0%}" if "chi_squared" in row else "–",
         f"{sampler['cosine'] / sampler['learned']:.0f}" if sampler else "–",
@@ -199,6 +240,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--views", type=int, default=5)
     p.add_argument("--size", default="240x180")
     p.add_argument("--spp", type=int, default=256)
+    p.add_argument("--errors-only", action="store_true", help="no chi-squared, albedo, sampler")
     p.add_argument("--section", default="bake", help="section of docs/numbers.md")
     p.add_argument("--json", type=Path, default=ROOT / "out" / "bench" / "bake.json")
     p.add_argument("--write", action="store_true", help="update docs/numbers.md")
@@ -232,7 +274,8 @@ def main(argv: list[str]) -> int:
                 wanted.append((f"{path.stem}|{label} {settings.arch}|{seed}", path, settings))
     for key, path, settings in wanted:
         if key not in rows:
-            rows[key] = measure(path, settings, arguments)
+            with without_frames() if f"|{UNFRAMED} " in key else nullcontext():
+                rows[key] = measure(path, settings, arguments)
             with atomic_path(arguments.json) as temporary:
                 temporary.write_text(json.dumps(rows, indent=1))
         print(f"{key}: FLIP {np.mean(rows[key]['flip']):.4f}", file=sys.stderr, flush=True)
