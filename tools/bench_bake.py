@@ -119,7 +119,7 @@ def errors(material: Any, artifact: Any, _: Any) -> dict[str, Any]:
 
     reference = Layered(material, walks=64)
     return {
-        "heldout": heldout_error(artifact, reference, 8192),
+        "heldout": heldout_error(artifact, reference),
         "log_error": heldout_loss(artifact, reference, 8192) ** 0.5,
     }
 

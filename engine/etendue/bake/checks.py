@@ -12,6 +12,10 @@ from etendue.bsdf.base import InlineBSDF, ShadingPoint
 from etendue.bsdf.neural import NeuralBSDF
 
 HORIZON = 1e-6  # draws nearer to it round into the histogram's cells below
+ALBEDO_SAMPLES, AGAIN = (
+    1024,
+    32,
+)  # so many of the largest are measured again, with as many times more
 INCIDENCES = (0.0, 20.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)  # degrees from the normal
 
 
@@ -111,17 +115,26 @@ def chi_squared_mips(neural: NeuralBSDF, uv: tuple[float, float]) -> list[dict[s
 def albedo_grid(neural: NeuralBSDF, texels: int, seed: int = 11, side: int = 64) -> np.ndarray:
     """Directional albedo (texel, incidence, RGB) of `side` random texels by as many incidences.
 
-    Each texel is seen from its own azimuth; cosines run evenly from grazing to 1.
+    Each texel is seen from its own azimuth; cosines run evenly from grazing to 1. The largest are
+    measured again with more samples, so that the maximum is not one of noise.
     """
     rng = np.random.default_rng(seed)
     chosen = np.repeat(rng.integers(0, texels, side).astype(np.uint32), side)
     z = np.tile(np.maximum(np.linspace(0, 1, side), 0.01), side)
     phi = np.repeat(rng.uniform(0, 2 * np.pi, side), side)
     r = np.sqrt(1 - z * z)
-    wi = [np.ascontiguousarray(v, np.float32) for v in (r * np.cos(phi), r * np.sin(phi), z)]
-    stream = mi.PCG32(size=len(z), initstate=dr.opaque(mi.UInt64, seed))
-    found = neural.reflectance(mi.UInt(chosen), mi.Vector3f(*wi), 1024, stream)
-    return found.numpy().T.reshape(side, side, 3)
+    wi = np.stack([r * np.cos(phi), r * np.sin(phi), z]).astype(np.float32)
+
+    def measured(lanes: np.ndarray, samples: int, seed: int) -> np.ndarray:
+        seen = mi.Vector3f(*(np.ascontiguousarray(v) for v in wi[:, lanes]))
+        stream = mi.PCG32(size=len(lanes), initstate=dr.opaque(mi.UInt64, seed))
+        found = neural.reflectance(mi.UInt(chosen[lanes]), seen, samples, stream, steady=True)
+        return found.numpy().T
+
+    grid = measured(np.arange(len(z)), ALBEDO_SAMPLES, seed)
+    largest = np.argsort(grid.max(1))[-AGAIN:]
+    grid[largest] = measured(largest, ALBEDO_SAMPLES * AGAIN, seed + 1)
+    return grid.reshape(side, side, 3)
 
 
 def albedo_check(neural: NeuralBSDF, texels: int) -> dict[str, Any]:

@@ -17,13 +17,18 @@ from etendue.bsdf.neural_numpy import (
 
 Array = np.ndarray
 ROUNDS = 4  # at most, of lowering a reciprocal table
+AZIMUTHS = 256  # at least, from which an incidence is looked at, over all texels
 ALBEDO_LIMIT = 0.99  # leaves room for texels and directions between those measured
 
 
 def view_grid(count: int) -> Array:
     """Viewer directions (count, 3) with cosines evenly from grazing to 1, spread over azimuth."""
-    z = np.maximum(np.linspace(0.0, 1.0, count), 0.01)
-    phi = np.arange(count) * 2.399963
+    return views_at(np.linspace(0.0, 1.0, count), np.arange(count) * 2.399963)
+
+
+def views_at(cosine: Array, phi: Array) -> Array:
+    """Viewer directions (n, 3), not quite grazing."""
+    z = np.maximum(cosine, 0.01)
     r = np.sqrt(1 - z * z)
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
 
@@ -56,27 +61,29 @@ def bound_energy(
 ) -> tuple[Array, Array]:
     """Table `energy` (knots, 3) lowered so that no albedo found exceeds the limit, and the peaks.
 
-    Per incidence, candidates over random texels (the coarsest always) are ranked with few samples
-    and the worst are measured again with many. A knot takes the least factor of its neighbours, so
-    that interpolation between knots stays below the limit too. A reciprocal material is scaled by
-    the root of the table at both cosines; there the worst are measured again until they comply.
+    Per incidence, candidates over random texels (the coarsest always), each from an azimuth of its
+    own, are ranked with few samples and the worst in each colour are measured again with many. A
+    knot takes the least factor of its neighbours, so that all between knots stays below too. A
+    reciprocal material is scaled by the root of the table at both cosines; there the worst are
+    measured again until they comply.
     """
     generator = np.random.default_rng(seed)
     table = tensors["energy"].astype(np.float64)
     random = generator.integers(0, len(latents), min(texels, len(latents)))
     chosen = np.unique([*random, *range(max(0, len(latents) - 21), len(latents))])
-    views = view_grid(len(table))
-    latent = np.repeat(latents[chosen].astype(np.float64), len(views), 0)
-    knot = np.tile(np.arange(len(views)), len(chosen))
-    rough = directional_albedo(latent, views[knot], tensors, 32).max(-1)
-    worst = np.concatenate(
-        [(k := np.flatnonzero(knot == n))[np.argsort(rough[k])[-8:]] for n in range(len(views))]
-    )
+    chosen = np.repeat(chosen, -(-AZIMUTHS // len(chosen)))
+    count = len(table)
+    latent = np.repeat(latents[chosen].astype(np.float64), count, 0)
+    knot = np.tile(np.arange(count), len(chosen))
+    views = views_at(knot / (count - 1), generator.uniform(0, 2 * np.pi, len(knot)))
+    rough = directional_albedo(latent, views, tensors, 64)
+    here = (np.flatnonzero(knot == n) for n in range(count))
+    worst = np.concatenate([k[np.unique(np.argsort(rough[k], 0)[-12:])] for k in here])
 
     def peaks(table: Array) -> Array:
         scaled = {**tensors, "energy": table}
-        exact = directional_albedo(latent[worst], views[knot[worst]], scaled, 1024)
-        return np.array([exact[knot[worst] == n].max(0) for n in range(len(views))])
+        exact = directional_albedo(latent[worst], views[worst], scaled, 1024)
+        return np.array([exact[knot[worst] == n].max(0) for n in range(count)])
 
     first = peak = peaks(table)
     reciprocal = is_reciprocal(tensors)

@@ -15,6 +15,7 @@ from etendue.bake.target import Batch, produce
 from etendue.bake.train import loss_evaluator
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS, energy, is_reciprocal
+from etendue.bsdf.pyramid import level_sizes
 from etendue.formats.material import plain
 
 HELDOUT_SEED = 900_001
@@ -72,13 +73,15 @@ def _predict(tensors: Mapping[str, np.ndarray], batch: Batch, resolution: int) -
 
 
 def heldout_error(
-    artifact: Artifact, reference: InlineBSDF, texels: int = 1024
+    artifact: Artifact, reference: InlineBSDF, texels: int = 512
 ) -> list[dict[str, float]]:
     """Per mip level: mean relative error and bias against averaged reference walks.
 
-    Directions and texels come from a stream no training step uses.
+    Directions and the `texels` of each level come from a stream no training step uses.
     """
-    value, batch = _heldout(artifact, reference, texels)
+    levels = len(level_sizes(int(artifact.header["lod"]["resolution"])))
+    each = np.repeat(np.arange(levels), texels)
+    value, batch = _heldout(artifact, reference, len(each), each)
     rows = []
     for level in batch.level.unique().tolist():
         y, t = (a[batch.level == level].double() for a in (value, batch.f))
@@ -89,7 +92,7 @@ def heldout_error(
 
 
 def heldout_loss(artifact: Artifact, reference: InlineBSDF, texels: int = 1024) -> float:
-    """Mean squared error of logarithms, what bakes minimise, on the samples of `heldout_error`.
+    """Mean squared error of logarithms, what bakes minimise, over levels as they are trained.
 
     Every direction counts alike, where `heldout_error` is ruled by the brightest.
     """
@@ -97,10 +100,14 @@ def heldout_loss(artifact: Artifact, reference: InlineBSDF, texels: int = 1024) 
     return float(loss_evaluator(value, batch.f))
 
 
-def _heldout(artifact: Artifact, reference: InlineBSDF, texels: int) -> tuple[torch.Tensor, Batch]:
+def _heldout(
+    artifact: Artifact, reference: InlineBSDF, texels: int, level: np.ndarray | None = None
+) -> tuple[torch.Tensor, Batch]:
     """f |cos| (texels, 4, 3) of an artifact, and the batch of reference samples it is seen at."""
     resolution = int(artifact.header["lod"]["resolution"])
-    batch = produce(reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False)
+    batch = produce(
+        reference, texels, 4, resolution, HELDOUT_SEED, 0, at_centres=False, level=level
+    )
     tensors = plain(artifact.header, artifact.tensors)
     value = _predict(tensors, batch, resolution)
     table, reciprocal = tensors["energy"], is_reciprocal(tensors)

@@ -78,10 +78,12 @@ def launch(
     at_centres: bool,
     blur: float = 0.0,
     half: float = 0.0,
+    level: np.ndarray | None = None,
 ) -> Launch:
     """Start `count` texels x `pairs` directions of reference values, without waiting.
 
-    The result is a pure function of the arguments. Texels are drawn exponentially over levels;
+    The result is a pure function of the arguments. Texels are drawn exponentially over levels, or
+    are on the `level` (count,) of each;
     `at_centres` snaps them to texel centres. The truth of a coarse texel is the mean over its
     footprint (the reference jitters inside it). `blur` (rad) turns the directions that the
     reference sees by up to that angle, so that narrow lobes start wide (mollification; Zeltner et
@@ -91,7 +93,8 @@ def launch(
     import mitsuba as mi
 
     generator = np.random.default_rng([seed, index])
-    level = draw_levels(count, resolution, generator)
+    if level is None:
+        level = draw_levels(count, resolution, generator)
     side = (resolution >> level)[:, None]
     uv = generator.random((count, 2))
     if at_centres:
@@ -129,9 +132,10 @@ def produce(
     at_centres: bool,
     blur: float = 0.0,
     half: float = 0.0,
+    level: np.ndarray | None = None,
 ) -> Batch:
     """`launch` and wait."""
-    options = {"at_centres": at_centres, "blur": blur, "half": half}
+    options: dict[str, Any] = {"at_centres": at_centres, "blur": blur, "half": half, "level": level}
     return launch(reference, count, pairs, resolution, seed, index, **options).collect()
 
 

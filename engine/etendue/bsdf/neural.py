@@ -135,8 +135,14 @@ class NeuralBSDF:
         rows = [sum(float(w) * z for w, z in zip(row, known, strict=True)) for row in self._albedo]
         return dr.select(active, dr.clip(self._mi.Color3f(*rows), 0, 1), 0)
 
-    def reflectance(self, texel: Any, wi: Any, samples: int, rng: Any) -> Any:
-        """Directional albedo (Color3f) of single texels (UInt, flat index) by the own sampler."""
+    def reflectance(
+        self, texel: Any, wi: Any, samples: int, rng: Any, *, steady: bool = False
+    ) -> Any:
+        """Directional albedo (Color3f) of single texels (UInt, flat index) by the own sampler.
+
+        `steady` draws as many directions by cosines too and combines both by the balance heuristic
+        (Veach 1995): the own sampler alone has rare, very heavy samples at grazing angles.
+        """
         import drjit as dr
 
         mi, on = self._mi, self._mi.Bool(True)
@@ -146,7 +152,16 @@ class NeuralBSDF:
 
         def body(i: Any, total: Any, rng: Any) -> tuple[Any, Any, Any]:
             u = mi.Point3f(rng.next_float32(), rng.next_float32(), rng.next_float32())
-            return i + 1, total + self._sample(view, lobes, u, on).weight, rng
+            s = self._sample(view, lobes, u, on)
+            if not steady:
+                return i + 1, total + s.weight, rng
+            share = s.pdf / (s.pdf + dr.maximum(s.wo.z, 0) * dr.inv_pi + 1e-30)
+            total += s.weight * share
+            at = mi.Point2f(rng.next_float32(), rng.next_float32())
+            wo = mi.Vector3f(mi.warp.square_to_cosine_hemisphere(at))
+            density = self._density(lobes, view.wi, wo, on) + wo.z * dr.inv_pi
+            total += dr.select(wo.z > 0, self._evaluate(view, wo, on) / density, 0)
+            return i + 1, total, rng
 
         start = (mi.UInt(0), dr.zeros(mi.Color3f, dr.width(texel)), mi.PCG32(rng))
         end = dr.opaque(mi.UInt, samples)
