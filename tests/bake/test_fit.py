@@ -86,5 +86,5 @@ def test_a_checkpoint_holds_every_tensor_of_every_material() -> None:
     dropped = [drop_encoder(TINY, fit) for fit in training.fits]
     training.fits = dropped
     later = from_checkpoint(TINY, to_checkpoint(training, {}), pair())
-    assert torch.equal(later.fits[1].anchor["0/"], dropped[1].anchor["0/"])
+    assert torch.equal(later.fits[1].params["0/latents"], dropped[1].params["0/latents"])
     assert not later.fits[1].features

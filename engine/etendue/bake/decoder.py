@@ -96,9 +96,8 @@ def begin_on(settings: BakeSettings, donor: Donor, subjects: Sequence[Subject]) 
 
 def nearest(settings: BakeSettings, donor: Donor, subject: Subject) -> np.ndarray:
     """The examples (n, 8) by how well each of them alone would do for all of a material."""
-    options = {"at_centres": True, "half": settings.half}
     where = (subject.resolution, subject.seed, PROBE)
-    batch = produce(subject.reference, TEXELS, PAIRS, *where, **options)
+    batch = produce(subject.reference, TEXELS, PAIRS, *where, at_centres=True)
     params = {n: torch.from_numpy(v.astype(np.float32)) for n, v in donor.tensors.items()}
 
     def error(latent: Tensor) -> float:

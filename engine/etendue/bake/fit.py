@@ -53,7 +53,6 @@ class Fit:
     params: Params
     features: dict[str, Tensor]  # by key (texels, K): encoder inputs, none once latents are direct
     optimizer: torch.optim.Optimizer
-    anchor: dict[str, Tensor] = field(default_factory=dict)  # (texels, 8) what the encoders said
     smooth: float = 0.0  # running mean of the loss, 0 before the first step
 
 
@@ -152,16 +151,14 @@ def make_fit(settings: BakeSettings, params: Params, features: dict[str, Tensor]
 
 def drop_encoder(settings: BakeSettings, fit: Fit) -> Fit:
     """Encode every texel once; latents become parameters, all moments start anew."""
-    anchor: dict[str, Tensor] = {}
     kept = {k: v.detach() for k, v in fit.params.items() if "encoder." not in k}
     with torch.no_grad():
         for key, features in fit.features.items():
             encoder = key + "encoder"
             encoded = [mlp(rows, fit.params, encoder) for rows in features.split(65536)]
-            anchor[key] = torch.cat(encoded)
-            kept[f"{key}latents"] = anchor[key].clone()
+            kept[f"{key}latents"] = torch.cat(encoded)
     after = make_fit(settings, kept, {})
-    after.anchor, after.smooth = anchor, fit.smooth
+    after.smooth = fit.smooth
     return after
 
 
@@ -192,7 +189,6 @@ def to_checkpoint(training: Training, identity: dict[str, Any]) -> ck.Checkpoint
         tensors |= {f"param/{k}/{n}": v for n, v in fit.params.items()}
         tensors |= ck.adam_tensors(fit.optimizer, names)
         tensors[f"smooth/{k}"] = torch.tensor(fit.smooth, dtype=torch.float64)
-        tensors |= {f"anchor/{k}/{key}": value for key, value in fit.anchor.items()}
     return ck.Checkpoint(training.step, identity, tensors, training.history)
 
 
@@ -209,7 +205,6 @@ def from_checkpoint(
         fit = make_fit(settings, on(subjects[0].device, params), features)
         names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
         ck.restore_adam(fit.optimizer, names, saved.tensors)
-        fit.anchor = on(subjects[0].device, below(saved.tensors, f"anchor/{k}/"))
         fit.smooth = float(saved.tensors[f"smooth/{k}"])
         fits.append(fit)
     first, last = saved.tensors.get("landing", torch.zeros(2)).tolist()

@@ -12,7 +12,7 @@ from etendue.formats import latents, weights
 
 SEEDS = 1 << 32  # any 32-bit number is a seed
 ARCHITECTURES = ("2x16", "2x32", "3x64")
-LOSSES = ("log2", "log1", "power")
+LOSSES = ("log2", "log1")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,8 @@ class BakeSettings:
     reuse: int = 4  # how often a pool of reference samples is visited
     pool: int = 8  # steps' worth of samples produced by one reference launch
     encoder_share: float = 0.5  # part of the steps in which an encoder produces the latents
-    anchor: float = 0.0  # pull of direct latents towards the encoder's
     instances: int = 4  # fits that start the race; the best one goes on
     race_share: float = 0.16  # part of the steps that the race lasts
-    blur: float = 0.0  # rad, how far outgoing directions are jittered at the start
-    blur_share: float = 0.1  # part of the steps over which that ends
-    half: float = 0.0  # share of outgoing directions by half vector, log-uniform in its slope
     loss: str = "log2"
     decoder: str = ""  # SHA-256 of a decoder that is taken over and not trained
     target_flip: float = 0.0  # end early once a held-out view is this good, 0 = never

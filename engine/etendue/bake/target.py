@@ -13,7 +13,6 @@ from etendue.bsdf.base import InlineBSDF, ShadingPoint
 from etendue.bsdf.pyramid import level_sizes
 
 REFERENCE_SHARE = 0.6  # of the outgoing directions follow the reference's own lobes
-SLOPES = (0.003, 3.0)  # range of the half vectors' slopes drawn log-uniformly
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,6 @@ def launch(
     index: int,
     *,
     at_centres: bool,
-    blur: float = 0.0,
-    half: float = 0.0,
     level: np.ndarray | None = None,
 ) -> Launch:
     """Start `count` texels x `pairs` directions of reference values, without waiting.
@@ -85,9 +82,7 @@ def launch(
     The result is a pure function of the arguments. Texels are drawn exponentially over levels, or
     are on the `level` (count,) of each;
     `at_centres` snaps them to texel centres. The truth of a coarse texel is the mean over its
-    footprint (the reference jitters inside it). `blur` (rad) turns the directions that the
-    reference sees by up to that angle, so that narrow lobes start wide (mollification; Zeltner et
-    al. 2024, section 5). `half` is the share of directions drawn by half vector.
+    footprint (the reference jitters inside it).
     """
     import drjit as dr
     import mitsuba as mi
@@ -114,9 +109,8 @@ def launch(
         wi=wi,
         footprint=mi.Float(footprint[lanes].astype(np.float32)),
     )
-    wo, pdf = _outgoing(mi, reference, p, rng, half)
-    seen = _jittered(mi, wo, blur, rng) if blur > 0 else wo
-    f = reference.eval(p, seen, rng, mi.Bool(True)) * (wo.z / seen.z if blur > 0 else 1.0)
+    wo, pdf = _outgoing(mi, reference, p, rng)
+    f = reference.eval(p, wo, rng, mi.Bool(True))
     dr.eval(wi, wo, f, pdf)
     return Launch(uv, level, pairs, (wi, wo, f, pdf))
 
@@ -130,12 +124,10 @@ def produce(
     index: int,
     *,
     at_centres: bool,
-    blur: float = 0.0,
-    half: float = 0.0,
     level: np.ndarray | None = None,
 ) -> Batch:
     """`launch` and wait."""
-    options: dict[str, Any] = {"at_centres": at_centres, "blur": blur, "half": half, "level": level}
+    options: dict[str, Any] = {"at_centres": at_centres, "level": level}
     return launch(reference, count, pairs, resolution, seed, index, **options).collect()
 
 
@@ -147,65 +139,24 @@ def _upper(mi: Any, rng: Any) -> Any:
     return dr.normalize(mi.Vector3f(w.x, w.y, dr.maximum(w.z, 0.01)))
 
 
-def _jittered(mi: Any, wo: Any, blur: float, rng: Any) -> Any:
-    """`wo` turned by an angle of up to `blur`, evenly over the disk, above the horizon."""
-    import drjit as dr
-
-    disk = mi.warp.square_to_uniform_disk(mi.Point2f(rng.next_float32(), rng.next_float32()))
-    disk *= dr.opaque(mi.Float, float(np.tan(blur)))
-    t, b = mi.coordinate_system(wo)
-    turned = wo + disk.x * t + disk.y * b
-    return dr.normalize(mi.Vector3f(turned.x, turned.y, dr.maximum(turned.z, 1e-3)))
-
-
-def _outgoing(
-    mi: Any, reference: InlineBSDF, p: ShadingPoint, rng: Any, half: float
-) -> tuple[Any, Any]:
-    """Mixture of the reference's lobes, half vectors and a uniform hemisphere, with its density.
+def _outgoing(mi: Any, reference: InlineBSDF, p: ShadingPoint, rng: Any) -> tuple[Any, Any]:
+    """Mixture of the reference's lobes and a uniform hemisphere, with its density.
 
     Where a draw fails a uniform direction stands in, with density infinity: it
     counts for the evaluator and has no weight in the sampler's importance-weighted loss.
     """
     import drjit as dr
 
-    chance = rng.next_float32()
-    pick, by_half = chance < REFERENCE_SHARE, chance > 1 - half
+    pick = rng.next_float32() < REFERENCE_SHARE
     u = mi.Point3f(rng.next_float32(), rng.next_float32(), rng.next_float32())
     glossy = reference.sample(p, u, rng, pick)
     lost = pick & (glossy.pdf <= 0)
     wo = mi.Vector3f(mi.warp.square_to_uniform_hemisphere(mi.Point2f(u.y, u.z)))
-    if half > 0:
-        mirrored = _by_half_vector(mi, p.wi, u)
-        wo = dr.select(by_half & (mirrored.z > 0), mirrored, wo)
-        lost |= by_half & (mirrored.z <= 0)
     wo = mi.Vector3f(dr.select(pick & (glossy.pdf > 0), glossy.wo, wo))
     wo = dr.normalize(mi.Vector3f(wo.x, wo.y, dr.maximum(wo.z, 1e-3)))
     density = REFERENCE_SHARE * reference.pdf(p, wo, mi.Bool(True))
-    density += (1 - REFERENCE_SHARE - half) * dr.inv_two_pi
-    if half > 0:
-        density += half * _half_vector_density(mi, p.wi, wo)
+    density += (1 - REFERENCE_SHARE) * dr.inv_two_pi
     return wo, dr.select(lost, dr.inf, density)
-
-
-def _by_half_vector(mi: Any, wi: Any, u: Any) -> Any:
-    """`wi` mirrored at a half vector whose slope is log-uniform in `SLOPES`."""
-    import drjit as dr
-
-    slope = SLOPES[0] * dr.exp(u.y * float(np.log(SLOPES[1] / SLOPES[0])))
-    s, c = dr.sincos(dr.two_pi * u.z)
-    h = dr.normalize(mi.Vector3f(slope * c, slope * s, 1))
-    return 2 * dr.dot(wi, h) * h - wi
-
-
-def _half_vector_density(mi: Any, wi: Any, wo: Any) -> Any:
-    """Density of `_by_half_vector`; directions it loses below the horizon are left out."""
-    import drjit as dr
-
-    h = dr.normalize(wi + wo)
-    slope2 = (1 - h.z * h.z) / (h.z * h.z)
-    inside = (slope2 > SLOPES[0] ** 2) & (slope2 < SLOPES[1] ** 2)
-    flat = 1 / (2 * np.pi * float(np.log(SLOPES[1] / SLOPES[0])) * dr.maximum(slope2, 1e-12))
-    return dr.select(inside, flat / (h.z * h.z * h.z) / (4 * dr.abs_dot(wi, h)), 0)
 
 
 def _columns(rows: np.ndarray) -> list[np.ndarray]:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from etendue.bake.fit import Fit, Subject, Training, drop_encoder, latent_of
-from etendue.bake.latents import lookup
 from etendue.bake.network import evaluate, log_density
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, Launch, launch
@@ -24,7 +23,6 @@ Batches = Sequence[Batch]  # one per material
 EPSILON = 0.01  # values well below this are dark enough to be anything
 CHECKS = 6  # times that a bake with a target looks at itself
 LANDING = 10  # the last part of an early end is one in so many of the planned steps
-CUBE = 1e-4  # keeps the cube root's slope finite
 
 
 class BakeStoppedError(Exception):
@@ -32,14 +30,11 @@ class BakeStoppedError(Exception):
 
 
 def loss_evaluator(value: Tensor, target: Tensor, kind: str = "log2") -> Tensor:
-    """Mean error of logarithms, squared (log2) or absolute (log1, Zeltner et al. 2024), or of cube
-    roots (power, Bitterli et al. 2026).
+    """Mean error of logarithms, squared (log2) or absolute (log1, Zeltner et al. 2024).
 
     Applied to averages of many walks, since a logarithm biases a noisy target low. What bias
     remains is removed by the exported `energy` table.
     """
-    if kind == "power":
-        return (3 * ((value + CUBE).pow(1 / 3) - (target + CUBE).pow(1 / 3))).square().mean()
     error = (value + EPSILON).log() - (target + EPSILON).log()
     return error.square().mean() if kind == "log2" else error.abs().mean()
 
@@ -77,12 +72,6 @@ def train_step(
     parts = zip(log_q.split([len(z) for z in latents]), batches, strict=True)
     spread = [loss_sampler(q, b.directions(settings.pairs // 2)) for q, b in parts]
     total = error + 0.2 * torch.stack(spread).mean()
-    if settings.anchor > 0:
-        for subject, at, seen in zip(subjects, latents, batches, strict=True):
-            if subject.key in fit.anchor:
-                anchor = fit.anchor[subject.key]
-                start = lookup(anchor, seen.uv, seen.level, subject.resolution)
-                total = total + settings.anchor * (at - start).square().mean() / len(subjects)
     fit.optimizer.zero_grad(set_to_none=True)
     total.backward()
     for group in fit.optimizer.param_groups:
@@ -154,8 +143,6 @@ def _run(
                 subject.seed,
                 index,
                 at_centres=encoder and first < switch,
-                blur=blur(settings, first),
-                half=settings.half,
             )
             for subject, share in zip(subjects, shares, strict=True)
         ]
@@ -232,11 +219,6 @@ def cull(settings: BakeSettings, training: Training) -> None:
     keep = survivors(settings, training.step)
     if keep < len(training.fits):
         training.fits = sorted(training.fits, key=lambda fit: fit.smooth)[:keep]
-
-
-def blur(settings: BakeSettings, step: int) -> float:
-    """Mollification angle at `step` (rad), falling linearly to zero."""
-    return settings.blur * max(0.0, 1 - step / max(1.0, settings.blur_share * settings.steps))
 
 
 def _order(settings: BakeSettings, index: int, texels: int) -> Tensor:
