@@ -29,7 +29,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 def test_loss_decreases_in_a_short_fit(fitted: Artifact) -> None:
     losses = [loss for _, loss in fitted.header["quality"]["history"]]
-    assert losses[-1] < 0.1 * losses[0]
+    assert losses[-1] < 0.1**0.5 * losses[0]  # a tenth of the squared error
     assert all(math.isfinite(loss) for loss in losses)
 
 
@@ -48,14 +48,13 @@ def test_evaluator_loss_is_zero_only_at_the_target() -> None:
     assert float(train.loss_evaluator(1.1 * target, target)) > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["log2", "log1"])
-def test_losses_are_relative_to_the_target(kind: str) -> None:
+def test_the_loss_is_relative_to_the_target() -> None:
     """A tenth too bright costs the same whatever the value."""
     errors = []
     for level in (1.0, 8.0):
         target = torch.full((4, 3), level)
-        assert float(train.loss_evaluator(target, target, kind)) == 0
-        errors.append(float(train.loss_evaluator(1.1 * target, target, kind)))
+        assert float(train.loss_evaluator(target, target)) == 0
+        errors.append(float(train.loss_evaluator(1.1 * target, target)))
     assert errors[1] / errors[0] == pytest.approx(1.0, rel=0.03)
 
 

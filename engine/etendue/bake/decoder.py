@@ -102,7 +102,7 @@ def nearest(settings: BakeSettings, donor: Donor, subject: Subject) -> np.ndarra
 
     def error(latent: Tensor) -> float:
         value = evaluate(latent.expand(TEXELS, -1), batch.wi, batch.wo, params)
-        return float(loss_evaluator(value, batch.f, settings.loss))
+        return float(loss_evaluator(value, batch.f))
 
     examples = torch.from_numpy(donor.examples.astype(np.float32))
     with torch.no_grad():

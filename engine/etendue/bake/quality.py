@@ -12,7 +12,7 @@ from etendue.bake.latents import lookup
 from etendue.bake.network import evaluate
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, produce
-from etendue.bake.train import loss_evaluator
+from etendue.bake.train import log_error
 from etendue.bsdf.base import InlineBSDF
 from etendue.bsdf.neural_numpy import ENERGY_KNOTS, energy, is_reciprocal
 from etendue.bsdf.pyramid import level_sizes
@@ -92,12 +92,12 @@ def heldout_error(
 
 
 def heldout_loss(artifact: Artifact, reference: InlineBSDF, texels: int = 1024) -> float:
-    """Mean squared error of logarithms, what bakes minimise, over levels as they are trained.
+    """Mean squared error of logarithms, over levels as they are trained.
 
     Every direction counts alike, where `heldout_error` is ruled by the brightest.
     """
     value, batch = _heldout(artifact, reference, texels)
-    return float(loss_evaluator(value, batch.f))
+    return float(log_error(value, batch.f).square().mean())
 
 
 def _heldout(

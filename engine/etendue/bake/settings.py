@@ -12,7 +12,6 @@ from etendue.formats import latents, weights
 
 SEEDS = 1 << 32  # any 32-bit number is a seed
 ARCHITECTURES = ("2x16", "2x32", "3x64")
-LOSSES = ("log2", "log1")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class BakeSettings:
     encoder_share: float = 0.5  # part of the steps in which an encoder produces the latents
     instances: int = 4  # fits that start the race; the best one goes on
     race_share: float = 0.16  # part of the steps that the race lasts
-    loss: str = "log2"
     decoder: str = ""  # SHA-256 of a decoder that is taken over and not trained
     target_flip: float = 0.0  # end early once a held-out view is this good, 0 = never
     lr: float = 1.5e-2
@@ -56,8 +54,6 @@ def check_settings(settings: BakeSettings) -> None:
         raise InputError(
             "--resolution", "does not fit", got=r, expected="a power of two from 1 to 8192"
         )
-    if settings.loss not in LOSSES:
-        raise InputError("loss", "unknown", got=settings.loss, expected=" | ".join(LOSSES))
     if not 1 <= settings.instances <= settings.texels:
         raise InputError(
             "--instances",
