@@ -12,10 +12,8 @@ from etendue.bsdf.base import InlineBSDF, ShadingPoint
 from etendue.bsdf.neural import NeuralBSDF
 
 HORIZON = 1e-6  # draws nearer to it round into the histogram's cells below
-ALBEDO_SAMPLES, AGAIN = (
-    1024,
-    32,
-)  # so many of the largest are measured again, with as many times more
+ALBEDO_SAMPLES = 1024  # of each direction and texel
+AGAIN = 32  # so many of the largest are measured again, with as many times more samples
 INCIDENCES = (0.0, 20.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0)  # degrees from the normal
 
 
