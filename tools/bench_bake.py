@@ -2,7 +2,7 @@
 
     python tools/bench.py bake assets/materials/*.mtlx --time 10 --write
     python tools/bench.py bake car_paint.mtlx --steps 3000 --seeds 8
-    python tools/bench.py bake car_paint.mtlx --steps 3000 --variant plain --variant one:instances=1
+    python tools/bench.py bake car_paint.mtlx --steps 3000 --variant late:encoder_share=0.8
 
 One row per material, variant and seed is kept in a JSON file, so that an interrupted run goes on
 where it stopped. A variant changes fields of `bake.settings.BakeSettings`; one whose label is

@@ -180,7 +180,7 @@ def main(argv: list[str]) -> int:
             ("alone", replace(settings, steps=arguments.steps), None),
             (
                 arguments.name,
-                replace(settings, steps=round(arguments.share * arguments.steps), instances=1),
+                replace(settings, steps=round(arguments.share * arguments.steps)),
                 decoder,
             ),
         )

@@ -26,7 +26,7 @@ def main(output: Path, size: tuple[int, int], steps: int) -> None:
     output.mkdir(parents=True, exist_ok=True)
     material, artifact = output / "paint.mtlx", output / "paint.eta"
     material.write_text(PAINT)
-    etendue.bake_material(material, artifact, steps=steps, instances=1)
+    etendue.bake_material(material, artifact, steps=steps)
     print(f"{artifact}: {etendue.read_artifact(artifact).header['name']}")
     films = {}
     for name, file in (("neural", artifact), ("layered", material)):

@@ -143,7 +143,7 @@ def bake_material(
 ) -> Artifact:
     """Fit a neural material to a layered one and write the .eta file.
 
-    `settings` are fields of `BakeSettings` (arch, resolution, seed, instances, ...). Equal steps
+    `settings` are fields of `BakeSettings` (arch, resolution, seed, latents, ...). Equal steps
     and settings give an equal file; `minutes` are turned into steps by a trial on this machine.
     """
     from etendue.bake.material import bake as fit

@@ -14,7 +14,6 @@ from etendue.bake import network
 from etendue.bake.decoder import (
     ENCODER_SHARE,
     EXAMPLES,
-    Donor,
     begin_on,
     donor_of,
     nearest,
@@ -104,26 +103,16 @@ def test_nearest_orders_examples_by_their_loss(pair: Path) -> None:
 
 def test_encoders_and_latents_begin_at_the_examples() -> None:
     donor = donor_of(untrained("oak", 32, 1))
-    settings = with_decoder(dataclasses.replace(TINY, instances=2), donor)
+    settings = with_decoder(TINY, donor)
     subjects = [
         Subject(Layered(painted(), walks=1), RESOLUTION, painted().texture.data, "0/"),
         Subject(Layered(matte(), walks=1), 1, None, "1/"),
     ]
     decoder = begin_on(settings, donor, subjects)
-    assert decoder.starts["0/"].shape == (2, 8)
-    for k, fit in enumerate(start(settings, subjects, decoder).fits):
-        bias = fit.params["0/encoder.b4"].detach().numpy()
-        np.testing.assert_allclose(bias, decoder.starts["0/"][k])
-        latents = fit.params["1/latents"].detach().numpy()
-        np.testing.assert_allclose(latents, decoder.starts["1/"][k][None])
-        assert all(not fit.params[n].requires_grad for n in donor.tensors)
-
-
-def test_one_example_starts_every_instance() -> None:
-    donor = donor_of(untrained("gold", 1, 2))
-    settings = with_decoder(dataclasses.replace(TINY, instances=3), donor)
-    subjects = [Subject(Layered(matte(), walks=1), 1)]
-    training = start(settings, subjects, begin_on(settings, donor, subjects))
-    latents = [fit.params["latents"].detach().numpy() for fit in training.fits]
-    assert all(np.array_equal(z, donor.examples) for z in latents)
-    assert isinstance(donor, Donor)
+    assert decoder.starts["0/"].shape == (8,)
+    fit = start(settings, subjects, decoder).fit
+    bias = fit.params["0/encoder.b4"].detach().numpy()
+    np.testing.assert_allclose(bias, decoder.starts["0/"])
+    latents = fit.params["1/latents"].detach().numpy()
+    np.testing.assert_allclose(latents, decoder.starts["1/"][None])
+    assert all(not fit.params[n].requires_grad for n in donor.tensors)

@@ -16,7 +16,7 @@ from etendue.bake.fit import (
     to_checkpoint,
 )
 from etendue.bake.latents import parameter_pyramid
-from etendue.bake.network import mlp
+from etendue.bake.network import encode
 from etendue.bake.target import produce
 from etendue.bsdf.layered import Layered
 from etendue.bsdf.pyramid import level_offsets
@@ -26,9 +26,9 @@ from .conftest import RESOLUTION, TINY, painted, plain
 
 def test_dropping_the_encoder_keeps_its_latents() -> None:
     data = painted().texture.data
-    fit = start(TINY, [Subject(Layered(painted()), RESOLUTION, data)]).fits[0]
+    fit = start(TINY, [Subject(Layered(painted()), RESOLUTION, data)]).fit
     with torch.no_grad():
-        expected = mlp(torch.from_numpy(parameter_pyramid(data)), fit.params, "encoder")
+        expected = encode(torch.from_numpy(parameter_pyramid(data)), fit.params, "encoder")
     after = drop_encoder(TINY, fit)
     assert not after.features
     assert not any(name.startswith("encoder") for name in after.params)
@@ -56,7 +56,7 @@ def pair() -> list[Subject]:
 
 
 def test_two_materials_share_the_decoder_and_nothing_else() -> None:
-    fit = start(TINY, pair()).fits[0]
+    fit = start(TINY, pair()).fit
     own = {n for n in fit.params if not is_decoder(n)}
     assert "1/latents" in own and "0/encoder.w0" in own
     assert all(name.startswith(("0/", "1/")) for name in own)
@@ -70,7 +70,7 @@ def test_two_materials_share_the_decoder_and_nothing_else() -> None:
 def test_direct_latents_start_as_what_the_encoder_said() -> None:
     subject, _ = pair()
     batch = produce(subject.reference, 50, 1, RESOLUTION, 0, 0, at_centres=True)
-    fit = start(TINY, pair()).fits[0]
+    fit = start(TINY, pair()).fit
     direct = latent_of(drop_encoder(TINY, fit), subject, batch)
     torch.testing.assert_close(direct, latent_of(fit, subject, batch), atol=1e-6, rtol=1e-5)
 
@@ -78,13 +78,11 @@ def test_direct_latents_start_as_what_the_encoder_said() -> None:
 def test_a_checkpoint_holds_every_tensor_of_every_material() -> None:
     training = start(TINY, pair())
     again = from_checkpoint(TINY, to_checkpoint(training, {}), pair())
-    assert len(again.fits) == TINY.instances
-    for fit, other in zip(training.fits, again.fits, strict=True):
-        assert fit.params.keys() == other.params.keys()
-        assert all(torch.equal(v, other.params[n]) for n, v in fit.params.items())
-        assert fit.features.keys() == other.features.keys() == {"0/"}
-    dropped = [drop_encoder(TINY, fit) for fit in training.fits]
-    training.fits = dropped
+    fit, other = training.fit, again.fit
+    assert fit.params.keys() == other.params.keys()
+    assert all(torch.equal(v, other.params[n]) for n, v in fit.params.items())
+    assert fit.features.keys() == other.features.keys() == {"0/"}
+    training.fit = drop_encoder(TINY, fit)
     later = from_checkpoint(TINY, to_checkpoint(training, {}), pair())
-    assert torch.equal(later.fits[1].params["0/latents"], dropped[1].params["0/latents"])
-    assert not later.fits[1].features
+    assert torch.equal(later.fit.params["0/latents"], training.fit.params["0/latents"])
+    assert not later.fit.features

@@ -22,7 +22,7 @@ from etendue.scene.material import LayeredMaterial
 
 from .conftest import RESOLUTION, TINY, matte, painted, plain
 
-SMALL = dataclasses.replace(TINY, instances=2)
+SMALL = TINY
 
 
 def materials() -> list[LayeredMaterial]:
@@ -142,7 +142,7 @@ def test_a_set_on_the_decoder_of_another(baked: Path, tmp_path: Path) -> None:
 
 
 def test_good_enough_is_asked_about_every_material(tmp_path: Path) -> None:
-    settings = dataclasses.replace(SMALL, steps=120, pool=1, reuse=2, instances=1)
+    settings = dataclasses.replace(SMALL, steps=120, pool=1, reuse=2)
     seen: list[list[str]] = []
 
     def enough(artifacts: list[Artifact]) -> bool:
@@ -167,7 +167,7 @@ def test_what_cannot_be_a_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not know sets"):
         bake_set(materials(), dataclasses.replace(SMALL, latents="cb3"), out)
     with pytest.raises(InputError, match="too many materials"):
-        bake_set(materials(), dataclasses.replace(SMALL, texels=3, instances=2), out)
+        bake_set(materials(), dataclasses.replace(SMALL, texels=1), out)
     assert not list(tmp_path.iterdir())
 
 

@@ -93,3 +93,13 @@ def test_reciprocal_networks_exchange_directions_exactly() -> None:
     np.testing.assert_allclose(forward, backward, rtol=1e-6)
     mirrored = neural_numpy.evaluate(latent, a * [-1, 1, 1], b, tensors) / b[:, 2:]
     assert np.abs(mirrored / forward - 1).mean() > 1e-3
+
+
+def test_no_direction_of_the_parameters_is_lost_at_first() -> None:
+    """Inputs of unit variance keep at least half of it along every axis that eight latents hold."""
+    for inputs in (3, 8, 15):
+        params = network.init_encoder(inputs, torch.Generator().manual_seed(4))
+        x = torch.randn(4000, inputs, generator=torch.Generator().manual_seed(5))
+        latent = network.encode(x, params, "encoder")
+        values = torch.linalg.svdvals(latent - latent.mean(0)) / 4000**0.5
+        assert values[min(inputs, 8) - 1] > 0.5

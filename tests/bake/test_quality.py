@@ -16,7 +16,7 @@ from etendue.bsdf.neural_numpy import ENERGY_KNOTS
 
 from .conftest import TINY, matte, painted, plain
 
-FITTED = dataclasses.replace(TINY, steps=240, texels=256, pairs=8, reuse=4)
+FITTED = dataclasses.replace(TINY, steps=480, texels=256, pairs=8, reuse=4)
 
 
 @pytest.fixture(scope="module")

@@ -58,33 +58,6 @@ def test_the_loss_is_relative_to_the_target() -> None:
     assert errors[1] / errors[0] == pytest.approx(1.0, rel=0.03)
 
 
-def test_race_halves_its_field_and_keeps_the_best() -> None:
-    settings = dataclasses.replace(TINY, steps=1000, instances=8, race_share=0.3)
-    counts = [train.survivors(settings, step) for step in range(0, 1001, 50)]
-    assert counts[:8] == [8, 8, 4, 4, 2, 2, 1, 1] and set(counts[8:]) == {1}
-    training = start(settings, [Subject(Layered(plain()), 1)])
-    for fit, smooth in zip(training.fits, [5.0, 3.0, 8.0, 1.0, 7.0, 2.0, 6.0, 4.0], strict=True):
-        fit.smooth = smooth
-    training.step = 100
-    train.cull(settings, training)
-    assert [fit.smooth for fit in training.fits] == [1.0, 2.0, 3.0, 4.0]
-    assert train.survivors(dataclasses.replace(settings, instances=1), 0) == 1
-
-
-def test_instances_differ_and_see_every_row() -> None:
-    settings = dataclasses.replace(TINY, instances=3)
-    reference = Layered(plain(), walks=1)
-    subjects = [Subject(reference, 1)]
-    training = start(settings, subjects)
-    weights = [fit.params["evaluator.w0"].detach() for fit in training.fits]
-    assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
-    batch = produce(reference, 64, 4, 1, 0, 0, at_centres=False)
-    before = [w.clone() for w in weights]
-    train._step(settings, training, subjects, [batch])
-    assert training.step == 1 and all(fit.smooth > 0 for fit in training.fits)
-    assert all(not torch.equal(a, b) for a, b in zip(before, weights, strict=True))
-
-
 def test_sampler_loss_is_least_at_the_true_density() -> None:
     """E_p[-(f / p) log q] over a two-valued f is least for q in proportion to f (Gibbs)."""
     f = torch.tensor([1.0, 3.0])[:, None, None].expand(2, 1, 3)
@@ -127,7 +100,7 @@ def test_progress_saving_and_the_switch_of_phases(tmp_path: Path) -> None:
         start(TINY, subjects),
         subjects,
         progress=lambda step, total, loss: told.append((step, total)),
-        save=lambda training: phases.append(bool(training.fits[0].features)),
+        save=lambda training: phases.append(bool(training.fit.features)),
         stop=lambda: False,
     )
     assert told == [(6, 20), (12, 20), (18, 20), (20, 20)]
@@ -163,4 +136,4 @@ def test_a_fit_that_is_good_enough_lands_early() -> None:
     assert rates[-1] == pytest.approx(settings.lr_end)
     saved = to_checkpoint(training, {})
     again = from_checkpoint(settings, saved, subjects)
-    assert again.landing == (80, 92) and again.fits[0].smooth == training.fits[0].smooth
+    assert again.landing == (80, 92) and again.fit.smooth == training.fit.smooth

@@ -13,7 +13,7 @@ from etendue.bake.settings import BakeSettings
 from etendue.device.drjit import activate
 from etendue.scene.material import Interior, Layer, LayeredMaterial, LayerKind, Stack
 
-TINY = BakeSettings(arch="2x16", steps=64, texels=64, pool=4, reuse=2, pairs=8, instances=1)
+TINY = BakeSettings(arch="2x16", steps=64, texels=64, pool=4, reuse=2, pairs=8)
 
 
 def frosted() -> LayeredMaterial:

@@ -53,7 +53,7 @@ def test_front_and_what_is_kept(
     document = tmp_path / "plain.mtlx"
     document.write_text(PLAIN)
     command = ["bake", str(document), "-o", str(tmp_path / "f"), "--compare", "arch=2x16,2x32"]
-    command += ["--steps", "2", "--instances", "1", "--json"]
+    command += ["--steps", "2", "--json"]
     assert main(command) == 0
     first = json.loads(capsys.readouterr().out)
     assert [row["label"] for row in first["rows"]] == ["arch-2x16", "arch-2x32"]

@@ -113,9 +113,9 @@ def test_the_first_word_names_the_benchmark(
 def test_variants_change_settings(tool: Callable[[str], Any]) -> None:
     bake = tool("bench_bake")
     assert bake.parse_variant("plain") == ("plain", {})
-    label, changes = bake.parse_variant("x:instances=1,lr=0.5,reciprocal=true")
+    label, changes = bake.parse_variant("x:steps=1,lr=0.5,reciprocal=true")
     assert label == "x"
-    assert changes == {"instances": 1, "lr": 0.5, "reciprocal": True}
+    assert changes == {"steps": 1, "lr": 0.5, "reciprocal": True}
     with pytest.raises(SystemExit, match="unknown field; got color"):
         bake.parse_variant("x:color=red")
 

@@ -24,7 +24,7 @@ class Checkpoint:
 
     step: int
     identity: dict[str, Any]  # settings and material hash; must match on resume
-    tensors: dict[str, Tensor]  # of fit k: "param/<k>/<name>", "adam/<k>/<name>/<moment>", ...
+    tensors: dict[str, Tensor]  # "param/<name>", "adam/<name>/<moment>", ...
     history: list[list[float]]  # [step, loss] pairs
 
 

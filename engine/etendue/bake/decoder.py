@@ -90,7 +90,7 @@ def begin_on(settings: BakeSettings, donor: Donor, subjects: Sequence[Subject]) 
     A latent vector far from the right one is often in another valley of the loss, and a material
     without texture has no encoder that would lead out of it.
     """
-    starts = {s.key: nearest(settings, donor, s)[: settings.instances] for s in subjects}
+    starts = {s.key: nearest(settings, donor, s)[0] for s in subjects}
     return Decoder(donor.tensors, starts, donor.examples.std(0))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from etendue.bake import checkpoint as ck
 from etendue.bake.latents import lookup, parameter_pyramid
-from etendue.bake.network import Params, init_encoder, init_params, mlp
+from etendue.bake.network import Params, encode, init_encoder, init_params
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch
 from etendue.bsdf.base import InlineBSDF
@@ -42,7 +42,7 @@ class Decoder:
     """Networks that are taken over, and where latents on them begin."""
 
     tensors: Mapping[str, np.ndarray]  # frames, evaluator, sampler
-    starts: Mapping[str, np.ndarray]  # by key (n, 8), one row per instance, cyclic
+    starts: Mapping[str, np.ndarray]  # by key (8,)
     spread: np.ndarray  # (8,) deviation of the latents that the decoder was trained with
 
 
@@ -58,9 +58,9 @@ class Fit:
 
 @dataclass
 class Training:
-    """A bake in progress: the fits still in the race, one after it."""
+    """A bake in progress."""
 
-    fits: list[Fit]
+    fit: Fit
     step: int = 0
     history: list[list[float]] = field(default_factory=list)
     landing: tuple[int, int] | None = None  # first and last step of an early end
@@ -71,30 +71,11 @@ def start(
     subjects: Sequence[Subject],
     decoder: Decoder | None = None,
 ) -> Training:
-    """Fresh fits; the tensors of `decoder` take the place of frames, evaluator and sampler and stay
-    as they are, and latents begin where it says.
+    """A fresh fit; the tensors of `decoder` take the place of frames, evaluator and sampler and
+    stay as they are, and latents begin where it says.
     """
     features = _features(subjects)
-    fits = [_fresh(settings, subjects, features, k, decoder) for k in range(settings.instances)]
-    return Training(fits)
-
-
-def _features(subjects: Sequence[Subject]) -> dict[str, Tensor]:
-    return {
-        s.key: torch.from_numpy(parameter_pyramid(s.data)).to(s.device)
-        for s in subjects
-        if s.data is not None
-    }
-
-
-def _fresh(
-    settings: BakeSettings,
-    subjects: Sequence[Subject],
-    features: dict[str, Tensor],
-    instance: int,
-    decoder: Decoder | None,
-) -> Fit:
-    generator = torch.Generator().manual_seed(settings.seed + instance * 1_000_003)
+    generator = torch.Generator().manual_seed(settings.seed)
     params = init_params(settings.arch, settings.sampler, generator, settings.reciprocal)
     for name, value in decoder.tensors.items() if decoder is not None else ():
         params[name] = torch.from_numpy(np.array(value, np.float32))
@@ -106,10 +87,17 @@ def _fresh(
             texels = level_offsets(subject.resolution)[-1]
             own = {"latents": 0.1 * torch.randn(texels, LATENTS, generator=generator)}
         if decoder is not None:
-            starts = decoder.starts[subject.key]
-            _begin(own, starts[instance % len(starts)], decoder.spread)
+            _begin(own, decoder.starts[subject.key], decoder.spread)
         params |= {subject.key + name: value for name, value in own.items()}
-    return make_fit(settings, on(subjects[0].device, params), features)
+    return Training(make_fit(settings, on(subjects[0].device, params), features))
+
+
+def _features(subjects: Sequence[Subject]) -> dict[str, Tensor]:
+    return {
+        s.key: torch.from_numpy(parameter_pyramid(s.data)).to(s.device)
+        for s in subjects
+        if s.data is not None
+    }
 
 
 def on(device: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -124,7 +112,8 @@ def _begin(own: Params, latent: np.ndarray, spread: np.ndarray) -> None:
         own["latents"][:] = at
         return
     last = max(name for name in own if name.startswith("encoder.w"))
-    own[last] *= torch.from_numpy(spread.astype(np.float32))[:, None]
+    for name in (last, "encoder.linear"):
+        own[name] *= torch.from_numpy(spread.astype(np.float32))[:, None]
     own[last.replace(".w", ".b")][:] = at
 
 
@@ -155,7 +144,7 @@ def drop_encoder(settings: BakeSettings, fit: Fit) -> Fit:
     with torch.no_grad():
         for key, features in fit.features.items():
             encoder = key + "encoder"
-            encoded = [mlp(rows, fit.params, encoder) for rows in features.split(65536)]
+            encoded = [encode(rows, fit.params, encoder) for rows in features.split(65536)]
             kept[f"{key}latents"] = torch.cat(encoded)
     after = make_fit(settings, kept, {})
     after.smooth = fit.smooth
@@ -166,7 +155,7 @@ def latent_of(fit: Fit, subject: Subject, batch: Batch) -> Tensor:
     """Latents (n, 8) of a material's texels, by its encoder while it has one."""
     if subject.key in fit.features:
         rows = fit.features[subject.key][texel_index(batch, subject.resolution)]
-        return mlp(rows, fit.params, subject.key + "encoder")
+        return encode(rows, fit.params, subject.key + "encoder")
     latents = fit.params[subject.key + "latents"]
     return lookup(latents, batch.uv, batch.level, subject.resolution)
 
@@ -184,11 +173,10 @@ def to_checkpoint(training: Training, identity: dict[str, Any]) -> ck.Checkpoint
     tensors: dict[str, Tensor] = {}
     if training.landing is not None:
         tensors["landing"] = torch.tensor(training.landing)
-    for k, fit in enumerate(training.fits):
-        names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
-        tensors |= {f"param/{k}/{n}": v for n, v in fit.params.items()}
-        tensors |= ck.adam_tensors(fit.optimizer, names)
-        tensors[f"smooth/{k}"] = torch.tensor(fit.smooth, dtype=torch.float64)
+    fit = training.fit
+    tensors |= {f"param/{n}": v for n, v in fit.params.items()}
+    tensors |= ck.adam_tensors(fit.optimizer, {id(v): n for n, v in fit.params.items()})
+    tensors["smooth"] = torch.tensor(fit.smooth, dtype=torch.float64)
     return ck.Checkpoint(training.step, identity, tensors, training.history)
 
 
@@ -198,17 +186,12 @@ def from_checkpoint(
     """Continue where `saved` stopped."""
     encoding = any("encoder." in name for name in saved.tensors)
     features = _features(subjects) if encoding else {}
-    fits: list[Fit] = []
-    while f"smooth/{len(fits)}" in saved.tensors:
-        k = len(fits)
-        params = {n: v.detach().clone() for n, v in below(saved.tensors, f"param/{k}/").items()}
-        fit = make_fit(settings, on(subjects[0].device, params), features)
-        names = {id(v): f"{k}/{n}" for n, v in fit.params.items()}
-        ck.restore_adam(fit.optimizer, names, saved.tensors)
-        fit.smooth = float(saved.tensors[f"smooth/{k}"])
-        fits.append(fit)
+    params = {n: v.detach().clone() for n, v in below(saved.tensors, "param/").items()}
+    fit = make_fit(settings, on(subjects[0].device, params), features)
+    ck.restore_adam(fit.optimizer, {id(v): n for n, v in fit.params.items()}, saved.tensors)
+    fit.smooth = float(saved.tensors["smooth"])
     first, last = saved.tensors.get("landing", torch.zeros(2)).tolist()
-    return Training(fits, saved.step, saved.history, (first, last) if last else None)
+    return Training(fit, saved.step, saved.history, (first, last) if last else None)
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

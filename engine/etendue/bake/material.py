@@ -276,7 +276,7 @@ def plan_subjects(
     seconds = []
     encoder = any(subject.data is not None for subject in subjects)
     for share in (1.0, 0.0) if encoder else (0.0,):
-        trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share, instances=1)
+        trial = dataclasses.replace(settings, steps=2 * pool, encoder_share=share)
         training = fit.start(trial, subjects, shared)
         marks: list[float] = []
         train.run(

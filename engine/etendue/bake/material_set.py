@@ -97,9 +97,10 @@ def check_set(materials: Sequence[LayeredMaterial], settings: BakeSettings) -> N
             raise InputError(material.name, "transmits: it cannot be in a set", fix="Bake it alone")
     if settings.latents != "f16" or settings.weights != "f32":
         raise InputError("--latents and --weights", "do not know sets", fix="Leave them out")
-    least = len(materials) * settings.instances
-    if settings.texels < least:
-        raise InputError("bake", "has too many materials for its texels per step", got=least)
+    if settings.texels < len(materials):
+        raise InputError(
+            "bake", "has too many materials for its texels per step", got=len(materials)
+        )
 
 
 def subjects_of(materials: Sequence[LayeredMaterial], settings: BakeSettings) -> list[fit.Subject]:

@@ -58,8 +58,21 @@ def init_params(
 
 
 def init_encoder(inputs: int, generator: torch.Generator) -> Params:
-    """Encoder K -> 4 x 64 -> 8 (Zeltner et al. 2024, section 4.1); dropped after baking."""
-    return init_mlp("encoder", (inputs, 64, 64, 64, 64, LATENTS), generator)
+    """Encoder K -> 4 x 64 -> 8 (Zeltner et al. 2024, section 4.1); dropped after baking.
+
+    A linear path beside it, which the paper lacks, is orthogonal at first: without it some seeds
+    begin with latents in which a direction of the parameters is as good as lost, say the hue of
+    cracks, and never find it again.
+    """
+    size = max(inputs, LATENTS)
+    rotation = torch.linalg.qr(torch.randn(size, size, generator=generator)).Q
+    linear = {"encoder.linear": rotation[:LATENTS, :inputs].contiguous()}
+    return init_mlp("encoder", (inputs, 64, 64, 64, 64, LATENTS), generator) | linear
+
+
+def encode(x: Tensor, params: Params, name: str) -> Tensor:
+    """Latents (n, 8) by the encoder `name` of filtered parameters (n, K)."""
+    return mlp(x, params, name) + x @ params[name + ".linear"].T
 
 
 def mlp(x: Tensor, params: Params, name: str) -> Tensor:

@@ -30,8 +30,6 @@ class BakeSettings:
     reuse: int = 4  # how often a pool of reference samples is visited
     pool: int = 8  # steps' worth of samples produced by one reference launch
     encoder_share: float = 0.5  # part of the steps in which an encoder produces the latents
-    instances: int = 4  # fits that start the race; the best one goes on
-    race_share: float = 0.16  # part of the steps that the race lasts
     decoder: str = ""  # SHA-256 of a decoder that is taken over and not trained
     target_flip: float = 0.0  # end early once a held-out view is this good, 0 = never
     lr: float = 1.5e-2
@@ -53,13 +51,6 @@ def check_settings(settings: BakeSettings) -> None:
     if r < 1 or r > 8192 or r & (r - 1):
         raise InputError(
             "--resolution", "does not fit", got=r, expected="a power of two from 1 to 8192"
-        )
-    if not 1 <= settings.instances <= settings.texels:
-        raise InputError(
-            "--instances",
-            "is out of range",
-            got=settings.instances,
-            expected=f"1 to {settings.texels}",
         )
     if not 0 <= settings.target_flip < 1:
         raise InputError(

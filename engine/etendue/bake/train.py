@@ -133,7 +133,7 @@ def _run(
 ) -> Fit:
     per_pool = settings.pool * settings.reuse
     switch = round(settings.encoder_share * settings.steps / per_pool) * per_pool
-    encoder = bool(training.fits[0].features)
+    encoder = bool(training.fit.features)
     shares = [len(rows) for rows in torch.arange(settings.texels).tensor_split(len(subjects))]
 
     def begin(index: int) -> list[Launch]:
@@ -153,9 +153,8 @@ def _run(
 
     following = begin(training.step // per_pool)
     while training.step < _end(settings, training):
-        cull(settings, training)
-        if training.fits[0].features and training.step >= switch:
-            training.fits = [drop_encoder(settings, fit) for fit in training.fits]
+        if training.fit.features and training.step >= switch:
+            training.fit = drop_encoder(settings, training.fit)
         index, first = divmod(training.step, per_pool)
         pools = [w.collect(s.device) for w, s in zip(following, subjects, strict=True)]
         following = begin(index + 1)  # Dr.Jit works on it while torch trains
@@ -165,18 +164,20 @@ def _run(
         ]
         for k in range(first, min(per_pool, _end(settings, training) - index * per_pool)):
             rows = [pool.rows(order[k]) for pool, order in zip(pools, orders, strict=True)]
-            _step(settings, training, subjects, rows)
+            rate = learning_rate(settings, training.step, training.landing)
+            train_step(settings, training.fit, subjects, rows, rate)
+            training.step += 1
         if reached is not None and _asks(settings, training, switch if encoder else 0, per_pool):
-            if reached(training.fits[0]):
+            if reached(training.fit):
                 length = -(-settings.steps // (LANDING * per_pool)) * per_pool
                 training.landing = (training.step, training.step + length)
-        best = min(fit.smooth for fit in training.fits)
-        training.history.append([training.step, best])
-        progress(training.step, _end(settings, training), best)
+        loss = training.fit.smooth
+        training.history.append([training.step, loss])
+        progress(training.step, _end(settings, training), loss)
         save(training)
         if stop():
             raise BakeStoppedError
-    return min(training.fits, key=lambda fit: fit.smooth)
+    return training.fit
 
 
 def _end(settings: BakeSettings, training: Training) -> int:
@@ -185,44 +186,12 @@ def _end(settings: BakeSettings, training: Training) -> int:
 
 def _asks(settings: BakeSettings, training: Training, switch: int, per_pool: int) -> bool:
     """Whether this pool ends one of `CHECKS` equal parts of the phase of direct latents."""
-    if training.landing is not None or len(training.fits) > 1 or training.step <= switch:
+    if training.landing is not None or training.step <= switch:
         return False
     part = max(per_pool, (settings.steps - switch) // CHECKS)
     done = training.step - switch
     last = settings.steps - training.step <= settings.steps // LANDING
     return not last and done // part > (done - per_pool) // part
-
-
-def _step(
-    settings: BakeSettings, training: Training, subjects: Sequence[Subject], batches: Batches
-) -> None:
-    """Every fit of the race takes its share of the batches, another one every step."""
-    count = len(training.fits)
-    rate = learning_rate(settings, training.step, training.landing)
-    for k, fit in enumerate(training.fits):
-        turn, seen = (k + training.step) % count, batches
-        if count > 1:
-            seen = [b.rows(_share(b, count)[turn]) for b in batches]
-        train_step(settings, fit, subjects, seen, rate)
-    training.step += 1
-
-
-def _share(batch: Batch, count: int) -> tuple[Tensor, ...]:
-    return torch.arange(len(batch.uv), device=batch.uv.device).tensor_split(count)
-
-
-def survivors(settings: BakeSettings, step: int) -> int:
-    """Fits that go on at `step`: half of them fall out after each of equal rounds of the race."""
-    rounds = (settings.instances - 1).bit_length()
-    done = rounds * step / max(1.0, settings.race_share * settings.steps)
-    return max(1, -(-settings.instances >> min(rounds, int(done))))
-
-
-def cull(settings: BakeSettings, training: Training) -> None:
-    """Keep the fits with the least loss (Bitterli et al. 2026); the data of a step is shared."""
-    keep = survivors(settings, training.step)
-    if keep < len(training.fits):
-        training.fits = sorted(training.fits, key=lambda fit: fit.smooth)[:keep]
 
 
 def _order(settings: BakeSettings, index: int, texels: int) -> Tensor:

@@ -74,7 +74,7 @@ def bake_transmission(
         where = training_device()
         subjects = [fit.Subject(seen, own.resolution, data, seed=own.seed, device=where)]
         if f"{lobe.name}/smooth" not in done:
-            if saved is not None and "smooth/0" in saved.tensors:
+            if saved is not None and "smooth" in saved.tensors:
                 training = fit.from_checkpoint(own, saved, subjects)
             else:
                 training = fit.start(own, subjects)

@@ -14,7 +14,7 @@ from etendue.core.files import atomic_path
 if TYPE_CHECKING:
     from etendue.bake.settings import BakeSettings
 
-FIELDS = ("arch", "resolution", "seed", "instances", "reciprocal", "latents", "weights")
+FIELDS = ("arch", "resolution", "seed", "reciprocal", "latents", "weights")
 
 
 def parse_compare(text: str, settings: BakeSettings) -> dict[str, BakeSettings]:

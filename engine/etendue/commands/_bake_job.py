@@ -221,7 +221,6 @@ def _command(job: Job, settings: BakeSettings) -> str:
     words += ["--steps", str(settings.steps), "--seed", str(settings.seed)]
     words += ["--device", job.device] if job.device != "auto" else []
     words += ["--reciprocal"] if settings.reciprocal else []
-    words += ["--instances", str(settings.instances)]
     words += ["--target-flip", str(settings.target_flip)] if settings.target_flip else []
     words += ["--latents", settings.latents] if settings.latents != "f16" else []
     words += ["--weights", settings.weights] if settings.weights != "f32" else []

@@ -38,7 +38,6 @@ EXAMPLES = (
     "etendue bake car_paint.mtlx -o front/ --compare arch=2x16,2x32,3x64 --time 5",
     "etendue bake library.mtlx --material gold -o gold.eta --arch 3x64 --steps 20000",
 )
-BAKE_INSTANCES = 4
 Name = Annotated[
     str | None, typer.Option("--material", help="Which material, if it holds several.")
 ]
@@ -46,7 +45,6 @@ Latents = Annotated[str, typer.Option(help="Stored as f16, bfp8, bfp4, cb4, cb3 
 Reciprocal = Annotated[
     bool, typer.Option(help="f(wi, wo) = f(wo, wi) exactly; fits a little less well.")
 ]
-Instances = Annotated[int, typer.Option(help="Fits that start; the best of them goes on.")]
 TargetFlip = Annotated[
     float, typer.Option(help="End early when a held-out view has this LDR-FLIP; 0 = never.")
 ]
@@ -86,7 +84,6 @@ def run(
     steps: Steps = None,
     seed: Annotated[int, typer.Option(help="Same seed and steps give an equal file.")] = 0,
     reciprocal: Reciprocal = False,
-    instances: Instances = BAKE_INSTANCES,
     target_flip: TargetFlip = 0.0,
     decoder: Decoder = None,
     latents: Latents = "f16",
@@ -111,7 +108,7 @@ def run(
     from etendue.bake.settings import BakeSettings, check_settings
 
     settings = BakeSettings(
-        arch=arch, resolution=resolution, seed=seed, reciprocal=reciprocal, instances=instances,
+        arch=arch, resolution=resolution, seed=seed, reciprocal=reciprocal,
         target_flip=target_flip, latents=latents, weights=weights,
     )  # fmt: skip
     check_settings(settings if steps is None else replace(settings, steps=steps))
