@@ -27,6 +27,9 @@ def test_the_guess_gives_way_to_the_95th_percentile() -> None:
     last = np.array([(k % 10 + 1) / 1e3 for k in range(100 - WINDOW, 100)])
     expected = np.quantile(last, 0.95, method="inverted_cdf")
     assert costs.seconds(task()) == pytest.approx(expected)
+    half = np.quantile(last, 0.5, method="inverted_cdf")
+    assert costs.typical(task()) == pytest.approx(half)
+    assert costs.typical(task(shape=(3, 4))) == pytest.approx(0.010)
     assert costs.seconds(task(shape=(3, 4))) == pytest.approx(0.010)  # another shape
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etendue.schedule import Priority, Task
 from etendue.schedule.frame import begin_frame
 from etendue.schedule.job import State
-from etendue.schedule.policy import AGE_S, Memory, Waiting, Window
+from etendue.schedule.policy import AGE_S, Cost, Memory, Waiting, Window
 
 MANY = settings(
     max_examples=1000,
@@ -304,11 +304,19 @@ def test_inside_a_frame_only_what_fits_is_admitted(simulation: Any) -> None:
 
 def test_a_missing_frame_ends_the_restraint() -> None:
     window = Window(end_s=1.0, until_s=2.0)
-    assert window.admits(0.5, 0.5)
-    assert not window.admits(0.5, 0.6)
-    assert not window.admits(1.5, 0.0)
-    assert window.admits(2.0, 9.0)
+    assert window.admits(0.5, Cost(0.5, 0.5))
+    assert not window.admits(0.5, Cost(0.6, 0.6))
+    assert not window.admits(1.5, Cost(0.0, 0.0))
+    assert window.admits(2.0, Cost(9.0, 9.0))
+
+
+def test_a_window_bears_rare_lateness_up_to_its_slack() -> None:
+    window = Window(end_s=1.0, until_s=2.0, slack_s=0.1)
+    assert window.admits(0.5, Cost(0.5, 0.6))
+    assert not window.admits(0.5, Cost(0.51, 0.6)), "it would be late more often than not"
+    assert not window.admits(0.5, Cost(0.4, 0.61))
+    assert Cost(0.5, 2.0).times(3) == Cost(1.5, 6.0)
 
 
 def test_choosing_from_nothing() -> None:
-    assert Waiting(Memory(1), lambda job: 0.0).choose(0.0) == (None, math.inf)
+    assert Waiting(Memory(1), lambda job: Cost(0.0, 0.0)).choose(0.0) == (None, math.inf)

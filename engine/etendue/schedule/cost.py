@@ -21,7 +21,7 @@ class Costs:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.runs: dict[tuple[str, tuple[int, ...]], deque[float]] = {}
-        self.p95: dict[tuple[str, tuple[int, ...]], float] = {}
+        self.known: dict[tuple[str, tuple[int, ...]], tuple[float, float]] = {}
         if path is not None:
             self._load(path)
 
@@ -33,23 +33,29 @@ class Costs:
             if len(self.runs) >= KEYS:
                 oldest = next(iter(self.runs))
                 del self.runs[oldest]
-                self.p95.pop(oldest, None)
+                self.known.pop(oldest, None)
             runs = self.runs[key] = deque(maxlen=WINDOW)
         runs.append(seconds)
-        self.p95.pop(key, None)
+        self.known.pop(key, None)
 
     def seconds(self, task: Task) -> float:
         """How long a step of `task` takes, with 95 % certainty."""
+        return self._quantiles(task)[1]
+
+    def typical(self, task: Task) -> float:
+        """How long a step of `task` takes at most in half of all cases."""
+        return self._quantiles(task)[0]
+
+    def _quantiles(self, task: Task) -> tuple[float, float]:
         key = (task.name, task.shape)
-        known = self.p95.get(key)
+        known = self.known.get(key)
         if known is not None:
             return known
         runs = self.runs.get(key)
-        if not runs:
-            return task.cost_ms / 1e3
-        if len(runs) < FEW:
-            return max(task.cost_ms / 1e3, *runs)
-        self.p95[key] = value = percentile(runs, 0.95)
+        if not runs or len(runs) < FEW:
+            value = max(task.cost_ms / 1e3, *(runs or ()), 0.0)
+            return value, value
+        self.known[key] = value = (percentile(runs, 0.5), percentile(runs, 0.95))
         return value
 
     def save(self) -> None:

@@ -12,6 +12,8 @@ from etendue.schedule.policy import Window
 from etendue.schedule.queue import Scheduler
 from etendue.schedule.task import Task, topological
 
+SLACK = 0.1  # of a budget: what another task may take of the next frame's, in one of 20 cases
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -70,5 +72,6 @@ def begin_frame(
         now = scheduler.clock.now()
         for device in {task.device for task in order}:
             waiting = scheduler.queues[device].waiting
-            waiting.window = Window(now + budget_ms / 1e3, now + 2 * budget_ms / 1e3)
+            budget = budget_ms / 1e3
+            waiting.window = Window(now + budget, now + 2 * budget, SLACK * budget)
         return scheduler.enter(tasks, order), now

@@ -9,8 +9,9 @@ own: a frame is delayed by at most three foreign steps, and nothing starves.
 Inside a class the earliest deadline is first (EDF). A task without one has `PATIENCE_S`, so it too
 is overtaken only by what was submitted until then.
 
-While a frame's window is open, others are admitted only if their measured p95 ends inside. What
-never fits is let through after its age, one at a time per class: that frame is late by one step.
+While a frame's window is open, others are admitted only if they should end inside: half of their
+runs did, and 95 % of them no later than a tenth of the frame's budget after it. What never fits is
+let through after its age, one at a time per class: that frame is late by one step.
 """
 
 from __future__ import annotations
@@ -30,15 +31,30 @@ LOOKAHEAD = 16  # tasks of a class that are tried for one that fits
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Of one step: what half of its runs took at most, and 95 % of them."""
+
+    typical_s: float
+    p95_s: float
+
+    def times(self, number: int) -> Cost:
+        """Of so many steps."""
+        return Cost(number * self.typical_s, number * self.p95_s)
+
+
+@dataclass(frozen=True)
 class Window:
     """The time of a frame; after `end_s` nothing new is admitted until the next frame is due."""
 
     end_s: float
     until_s: float  # when a missing next frame means that there is none
+    slack_s: float = 0.0  # by which 5 % of what is admitted may be late
 
-    def admits(self, now: float, cost_s: float) -> bool:
-        """Whether something that takes `cost_s` may start now."""
-        return now >= self.until_s or now + cost_s <= self.end_s
+    def admits(self, now: float, cost: Cost) -> bool:
+        """Whether something that takes so long may start now."""
+        end = self.end_s
+        inside = now + cost.typical_s <= end and now + cost.p95_s <= end + self.slack_s
+        return now >= self.until_s or inside
 
 
 @dataclass
@@ -78,7 +94,7 @@ class Waiting:
     """What is ready to run on one device; `job`s have `due_s`, `number`, `ready_s`, `priority`."""
 
     memory: Memory
-    cost_s: Callable[[Any], float]
+    cost: Callable[[Any], Cost]
     window: Window | None = None
     lists: tuple[list[tuple[float, int, Any]], ...] = field(
         default_factory=lambda: tuple([] for _ in Priority)
@@ -137,7 +153,7 @@ class Waiting:
     def _admitted(self, job: Any, now: float) -> float:
         """When `job` may start as far as the frame is concerned."""
         window, c = self.window, job.priority
-        if window is None or c == Priority.FRAME or window.admits(now, self.cost_s(job)):
+        if window is None or c == Priority.FRAME or window.admits(now, self.cost(job)):
             return now
         return min(max(self.forced[c], job.ready_s) + AGE_S[c], window.until_s)
 
@@ -149,7 +165,7 @@ class Waiting:
         if (
             window is not None
             and job.priority != Priority.FRAME
-            and not window.admits(now, self.cost_s(job))
+            and not window.admits(now, self.cost(job))
         ):
             self.forced[job.priority] = math.inf  # until this turn has ended
         self.memory.take(job)
@@ -165,9 +181,9 @@ class Waiting:
             if other is job or not same or other.alone:
                 continue
             memory_mb += other.variant.memory_mb
-            cost_s = self.cost_s(job) * (len(found) + 2)
+            cost = self.cost(job).times(len(found) + 2)
             if self.memory.used_mb + memory_mb > self.memory.cap_mb or (
-                self.window is not None and not self.window.admits(now, cost_s)
+                self.window is not None and not self.window.admits(now, cost)
             ):
                 break
             found.append(other)

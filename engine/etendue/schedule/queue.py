@@ -22,7 +22,7 @@ from etendue.schedule.child import Child
 from etendue.schedule.clock import Clock, SystemClock
 from etendue.schedule.cost import Costs
 from etendue.schedule.job import Job, State, graph
-from etendue.schedule.policy import PATIENCE_S, Memory, Waiting
+from etendue.schedule.policy import PATIENCE_S, Cost, Memory, Waiting
 from etendue.schedule.task import Priority, Task, TaskCancelledError, topological
 from etendue.schedule.trace import Trace
 
@@ -84,7 +84,7 @@ class Scheduler:
         for name, place in places(devices).items():
             cap = (memory_mb or {}).get(place.memory, place.memory_mb)
             memory = self.memories.setdefault(place.memory, Memory(cap))
-            waiting = Waiting(memory, lambda job: self.costs.seconds(job.variant))
+            waiting = Waiting(memory, self._cost)
             queue = Queue(place, waiting, threading.Condition(self.lock))
             self.queues[name] = queue
             if threads and place.kind != "null":
@@ -95,6 +95,9 @@ class Scheduler:
         for queue in self.queues.values():
             if queue.thread is not None:
                 queue.thread.start()
+
+    def _cost(self, job: Job) -> Cost:
+        return Cost(self.costs.typical(job.variant), self.costs.seconds(job.variant))
 
     # submitting and cancelling
 
