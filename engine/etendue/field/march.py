@@ -1,0 +1,141 @@
+"""Emission and absorption along rays (Max 1995; Mildenhall et al. 2020, Eq. 3).
+
+A ray's way through the cube is cut into equal steps of at most the marching step, so that they
+fill it exactly. A step absorbs alpha = 1 - exp(-sigma dt); what comes out is
+sum_k T_k alpha_k c_k with T_k = exp(-sum_{j<k} sigma_j dt_j).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from etendue.field.base import Model, Params, density
+from etendue.field.occupancy import Occupancy
+from etendue.field.rays import Rays
+
+STEPS = 128  # along the cube's diagonal
+STEP = 3**0.5 / STEPS
+STOP = 1e-3  # a ray ends when it lets no more than this through
+WAVE = 16  # steps between two looks at which rays go on
+CHUNK = 8192  # rays at a time
+
+Query = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Points on rays, sorted by ray and distance."""
+
+    ray: Tensor  # (m,)
+    x: Tensor  # (m, 3)
+    d: Tensor  # (m, 3)
+    t: Tensor  # (m,)
+    dt: Tensor  # (m,)
+
+
+@dataclass(frozen=True)
+class Marched:
+    """What n rays bring: light, opacity, and distance weighted by what absorbs."""
+
+    rgb: Tensor  # (n, 3), over black
+    alpha: Tensor  # (n,)
+    depth: Tensor  # (n,), of what is opaque; in sides of the cube
+
+    def over(self, background: Tensor) -> Tensor:
+        """rgb (n, 3) before a background."""
+        return self.rgb + (1 - self.alpha)[:, None] * background
+
+
+def span(rays: Rays) -> tuple[Tensor, Tensor]:
+    """Where rays enter and leave the unit cube; the same twice for those that miss it."""
+    d = torch.where(rays.direction.abs() < 1e-9, torch.full_like(rays.direction, 1e-9),
+                    rays.direction)  # fmt: skip
+    a, b = (0 - rays.origin) / d, (1 - rays.origin) / d
+    near = torch.minimum(a, b).amax(-1).clamp(min=0)
+    far = torch.maximum(a, b).amin(-1)
+    return near, torch.maximum(near, far)
+
+
+def place(
+    rays: Rays,
+    occupancy: Occupancy,
+    jitter: Tensor | None = None,
+    window: tuple[int, int] | None = None,
+) -> Samples:
+    """The middles of the steps that lie in cells that count, moved by `jitter` (n,) in +-0.5 steps.
+
+    With a `window` only the steps from its first to before its last.
+    """
+    near, far = span(rays)
+    count = torch.ceil((far - near) / occupancy.step - 1e-4).long().clamp(min=0)
+    dt = (far - near) / count.clamp(min=1)
+    first, last = window if window is not None else (0, int(count.max()) if len(count) else 0)
+    here = (count.clamp(max=last) - first).clamp(min=0)
+    ray = torch.repeat_interleave(torch.arange(len(rays)), here)
+    starts = torch.cumsum(here, 0) - here
+    k = torch.arange(len(ray)) - starts[ray] + first
+    offset = 0.5 if jitter is None else 0.5 + jitter[ray]
+    t = near[ray] + (k + offset) * dt[ray]
+    x = rays.origin[ray] + t[:, None] * rays.direction[ray]
+    kept = occupancy.at(x)
+    ray = ray[kept]
+    return Samples(ray, x[kept], rays.direction[ray], t[kept], dt[ray])
+
+
+def composite(samples: Samples, count: int, rgb: Tensor, sigma: Tensor) -> Marched:
+    """Sums over the samples of `count` rays of colours (m, 3) at densities (m,)."""
+    thick = (sigma * samples.dt).double()
+    total = torch.cumsum(thick, 0) - thick
+    here = torch.bincount(samples.ray, minlength=count)
+    starts = torch.cumsum(here, 0) - here
+    before = torch.cat([total, total.new_zeros(1)])[starts.clamp(max=len(total))]
+    through = torch.exp(-(total - before[samples.ray])).to(rgb.dtype)
+    weight = through * -torch.expm1(-thick).to(rgb.dtype)
+    color = rgb.new_zeros(count, 3).index_add(0, samples.ray, weight[:, None] * rgb)
+    alpha = rgb.new_zeros(count).index_add(0, samples.ray, weight)
+    depth = rgb.new_zeros(count).index_add(0, samples.ray, weight * samples.t)
+    return Marched(color, alpha, depth / alpha.clamp(min=1e-6))
+
+
+def march(query: Query, rays: Rays, occupancy: Occupancy, jitter: Tensor | None = None) -> Marched:
+    """All steps at once, for training; the twin of `render`."""
+    samples = place(rays, occupancy, jitter)
+    rgb, log_sigma = query(samples.x, samples.d)
+    return composite(samples, len(rays), rgb, density(log_sigma))
+
+
+@torch.no_grad()
+def render(model: Model, params: Params, rays: Rays, occupancy: Occupancy) -> Marched:
+    """Chunk by chunk, and rays end when they let nothing through."""
+    parts = []
+    for chunk in torch.arange(len(rays)).split(CHUNK):
+        parts.append(_chunk(lambda x, d: model.query(params, x, d), rays.rows(chunk), occupancy))
+    if not parts:
+        return Marched(torch.zeros(0, 3), torch.zeros(0), torch.zeros(0))
+    return Marched(*(torch.cat([getattr(p, n) for p in parts]) for n in ("rgb", "alpha", "depth")))
+
+
+def _chunk(query: Query, rays: Rays, occupancy: Occupancy) -> Marched:
+    near, far = span(rays)
+    most = int(torch.ceil(((far - near) / occupancy.step).max())) if len(rays) else 0
+    rgb, through = torch.zeros(len(rays), 3), torch.ones(len(rays))
+    depth = torch.zeros(len(rays))
+    alive = torch.nonzero(far > near)[:, 0]
+    for first in range(0, most, WAVE):
+        if not len(alive):
+            break
+        samples = place(rays.rows(alive), occupancy, window=(first, first + WAVE))
+        if len(samples.ray):
+            color, log_sigma = query(samples.x, samples.d)
+            part = composite(samples, len(alive), color, density(log_sigma))
+            left = through[alive]
+            rgb[alive] += left[:, None] * part.rgb
+            depth[alive] += left * part.alpha * part.depth
+            through[alive] = left * (1 - part.alpha)
+        alive = alive[through[alive] > STOP]
+    alpha = 1 - through
+    return Marched(rgb, alpha, depth / alpha.clamp(min=1e-6))

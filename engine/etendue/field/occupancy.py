@@ -1,0 +1,84 @@
+"""Which cells of the cube hold anything: what the marcher need not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from etendue.field.base import density
+
+CELLS = 32  # per side
+OPAQUE = 0.01  # a cell counts when one marching step in it could absorb so much
+DECAY = 0.9  # of what was seen in a cell before, per update
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """The largest density that was seen lately in each of `cells`^3 cells, x slowest."""
+
+    sigma: Tensor  # (cells^3,)
+    cells: int
+    step: float  # length of a marching step
+
+    @classmethod
+    def full(cls, step: float, cells: int = CELLS) -> Occupancy:
+        """Every cell counts."""
+        return cls(torch.full((cells**3,), torch.inf), cells, step)
+
+    @property
+    def mask(self) -> Tensor:
+        """Whether each cell counts (cells^3,)."""
+        return self.sigma * self.step > OPAQUE
+
+    def at(self, x: Tensor) -> Tensor:
+        """Whether points (n, 3) lie in cells that count."""
+        return self.mask[self.index(x)]
+
+    def index(self, x: Tensor) -> Tensor:
+        """Cells (n,) of points (n, 3)."""
+        place = (x * self.cells).long().clamp(0, self.cells - 1)
+        return (place[:, 0] * self.cells + place[:, 1]) * self.cells + place[:, 2]
+
+
+def look(
+    occupancy: Occupancy,
+    log_density: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+    decay: float = DECAY,
+) -> Occupancy:
+    """Look at one random point of every cell and remember the largest density, fading."""
+    n = occupancy.cells
+    where = torch.stack(torch.meshgrid(*[torch.arange(n)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    x = (where + torch.rand(n**3, 3, generator=generator)) / n
+    with torch.no_grad():
+        seen = torch.cat([density(log_density(part)) for part in x.split(1 << 15)])
+    before = occupancy.sigma.nan_to_num(posinf=0.0) * decay
+    return Occupancy(torch.maximum(seen, before), n, occupancy.step)
+
+
+def survey(
+    log_density: Callable[[Tensor], Tensor], step: float, seed: int, rounds: int = 6
+) -> Occupancy:
+    """What a finished field fills: `rounds` points in each cell, and a cell's neighbours count."""
+    generator = torch.Generator().manual_seed(seed)
+    found = Occupancy.full(step)
+    for _ in range(rounds):
+        found = look(found, log_density, generator, decay=1.0)
+    cube = found.sigma.reshape(1, 1, *[found.cells] * 3)
+    wide = torch.nn.functional.max_pool3d(cube, 3, stride=1, padding=1)
+    return Occupancy(wide.flatten(), found.cells, step)
+
+
+def pack(occupancy: Occupancy) -> np.ndarray:
+    """One bit per cell, for a file."""
+    return np.packbits(occupancy.mask.numpy())
+
+
+def unpack(bits: np.ndarray, cells: int, step: float) -> Occupancy:
+    """Inverse of `pack`; what counts does so for good."""
+    mask = np.unpackbits(bits, count=cells**3).astype(bool)
+    return Occupancy(torch.from_numpy(np.where(mask, np.inf, 0.0).astype(np.float32)), cells, step)
