@@ -48,7 +48,8 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint:
     record, tensors = _read(path)
     found = record["identity"]
     if found["material"] != identity["material"]:
-        raise InputError(path, "belongs to a bake of another material", fix=_ADVICE)
+        what = identity.get("of", "a bake of another material")
+        raise InputError(path, f"belongs to {what}", fix=_ADVICE)
     ours, theirs = identity["settings"], found["settings"]
     if other := sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k)):
         raise InputError(

@@ -22,8 +22,9 @@ from etendue.render.path.camera_rays import (
 )
 from etendue.render.path.dispatch import NONE, InlineTable
 from etendue.render.path.footprint import footprint
+from etendue.render.path.loop import past_emitters
 
-CHANNELS = {"depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3, "motion": 2}
+CHANNELS = {"alpha": 1, "depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3, "motion": 2}
 IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
 NAMES = (*CHANNELS, *IDS)
 
@@ -48,7 +49,8 @@ def render_aovs(
 ) -> dict[str, np.ndarray]:
     """Means over the pixel along the same primary rays that the path tracer takes.
 
-    `depth` is the distance along the ray from the near plane, `normal` the shading normal in world
+    `alpha` is how much of the pixel shows anything that is no light, `depth` the distance along the
+    ray from the near plane, `normal` the shading normal in world
     space, `motion` how many pixels the point seen moves right and down in the picture until the
     following frame, whose camera is `after`; where nothing is hit all others are 0.
     """
@@ -67,6 +69,8 @@ def render_aovs(
         for name in names:
             if name == "motion" and lenses is not None:
                 planes += _motion(ray, si, lenses, window)
+            elif name == "alpha":
+                planes += [dr.select(scene.ray_test(past_emitters(scene, ray)), 1.0, 0.0)]
             else:
                 planes += _plane(name, si, table, guides, camera, window, numbers)
         dr.eval(planes)

@@ -15,6 +15,7 @@ from etendue.render.noise import noise
 
 # channels of the parts that are no colour, as compositing programs expect them
 EXR_CHANNELS = {
+    "alpha": ("A",),
     "depth": ("Z",),
     "position": ("X", "Y", "Z"),
     "normal": ("X", "Y", "Z"),

@@ -53,7 +53,7 @@ def trace_paths(
     Next-event estimation and BSDF sampling are combined by the power heuristic (Veach 1995).
     """
     if options.hide_emitters:
-        ray = _past_emitters(scene, ray)
+        ray = past_emitters(scene, ray)
     state = PathState(
         ray=mi.Ray3f(ray),
         rng=rng,
@@ -162,7 +162,7 @@ def _beyond(table: InlineTable, number: Any, si: Any, wo: Any, absorption: Any) 
     return dr.select(crossed, inside, absorption)
 
 
-def _past_emitters(scene: Any, ray: Any) -> Any:
+def past_emitters(scene: Any, ray: Any) -> Any:
     """Rays that start behind the emitting shapes in front of them."""
 
     def body(ray: Any, active: Any) -> tuple[Any, Any]:
