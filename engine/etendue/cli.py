@@ -16,7 +16,19 @@ import typer
 from etendue import __version__, commands
 from etendue.core.errors import EtendueError
 
-ORDER = ("demo", "bake", "render", "view", "compare", "inspect", "plugins", "doctor", "version")
+ORDER = (
+    "demo",
+    "bake",
+    "render",
+    "view",
+    "compare",
+    "field",
+    "convert",
+    "inspect",
+    "plugins",
+    "doctor",
+    "version",
+)
 EXAMPLES = (
     "etendue demo",
     "etendue bake varnish.mtlx -o varnish.eta --time 10",

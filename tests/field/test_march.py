@@ -96,7 +96,7 @@ def ball(cells: int = 32) -> tuple[Any, Params]:
     axis = torch.linspace(0, 1, cells)
     p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     values = torch.zeros(cells**3, 28)
-    values[:, 0] = 60 * (0.3 - (p - 0.5).norm(dim=-1)).clamp(-0.2, 0.08)
+    values[:, 0] = 120 * (0.3 - (p - 0.5).norm(dim=-1)).clamp(-0.1, 0.04)
     values[:, [1, 10, 19]] = 6 * (p - 0.5)
     return model, {"values": values}
 

@@ -151,3 +151,29 @@ def test_albedo_of_inline_materials(mi: Any, scene: Any) -> None:
     film = render(mi.load_dict(ball), spp=1, max_depth=1, aovs=("albedo",))
     np.testing.assert_allclose(film.aovs["albedo"][12, 12], [0.25, 0.5, 0.75])
     assert film.rgb.max() == 0  # no light at all
+
+
+def test_alpha_is_what_covers_a_pixel_and_is_no_light(mi: Any) -> None:
+    """A lamp before the left half of a panel and beyond it: the panel counts, the lamp does not."""
+    from etendue.render.path.drjit import render
+
+    t = mi.ScalarTransform4f
+    place = t().translate([-1, 0, 1]).scale([1, 2, 1])
+    film = {"type": "hdrfilm", "width": SIZE, "height": SIZE, "rfilter": {"type": "box"}}
+    scene = mi.load_dict(
+        {
+            "type": "scene",
+            "sensor": {
+                "type": "orthographic",
+                "to_world": t().look_at([0, 0, 5], [0, 0, 0], [0, 1, 0]).scale([2, 2, 1]),
+                "film": film,
+            },
+            "panel": {"type": "rectangle", "bsdf": {"type": "diffuse"}},
+            "lamp": {"type": "rectangle", "to_world": place, "emitter": {"type": "area"}},
+        }
+    )
+    got = render(scene, spp=16, seed=1, aovs=("alpha", "depth")).aovs
+    x = (np.arange(SIZE) + 0.5) / SIZE * 4 - 2
+    inside = (np.abs(x)[:, None] < 1) & (np.abs(x)[None] < 1)
+    np.testing.assert_array_equal(got["alpha"], inside)
+    assert (got["depth"] > 0).mean() > inside.mean() + 0.2, "lamps are surfaces all the same"

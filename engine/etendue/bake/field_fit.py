@@ -158,8 +158,3 @@ def from_checkpoint(path: Path, fit: FieldFit, identity: dict[str, Any]) -> Fiel
     fit.occupancy = dataclasses.replace(fit.occupancy, sigma=saved.tensors["occupancy"])
     fit.step, fit.history = saved.step, saved.history
     return fit
-
-
-def checkpoint_path(output: Path) -> Path:
-    """Where an unfinished training keeps its state."""
-    return output.with_name(output.name + ".checkpoint")

@@ -17,12 +17,12 @@ from etendue.bake.field_fit import (
     FieldFit,
     FieldSettings,
     begin,
-    checkpoint_path,
     from_checkpoint,
     identity,
     run,
     to_checkpoint,
 )
+from etendue.bake.material import checkpoint_path
 from etendue.bake.train import Progress
 from etendue.core.errors import InputError
 from etendue.field.base import Model, Params

@@ -30,6 +30,7 @@ def baking(
     from etendue.bake.train import BakeStoppedError
 
     stopped = [False]
+    kept_in = checkpoint_path(output)
 
     def interrupt(*_: object) -> None:
         if stopped[0]:
@@ -61,10 +62,9 @@ def baking(
             print(f"interrupted: {output} is complete", file=sys.stderr)
             raise KeyboardInterrupt
     except BakeStoppedError:
-        kept = "nothing was kept: bakes of materials that transmit start again"
-        if checkpoint_path(output).exists():
-            again = f"continue with `etendue bake ... -o {output} --resume`"
-            kept = f"kept {checkpoint_path(output)}; {again}"
+        kept = "nothing was kept"
+        if kept_in.exists():
+            kept = f"kept {kept_in}; continue with the same command and --resume"
         print(f"interrupted: {kept}", file=sys.stderr)
         raise KeyboardInterrupt from None
     finally:

@@ -89,11 +89,9 @@ def read_field(path: str | os.PathLike[str]) -> Field:
     params: Params = {}
     for name, shape in shapes.items():
         values = artifact.tensors.get(name)
-        if values is None or values.shape != tuple(shape) or not np.isfinite(values).all():
-            got = (
-                "none" if values is None else f"{values.shape}, finite: {np.isfinite(values).all()}"
-            )
-            raise InputError(f"{path}: {name}", "is not usable", got=got, expected=tuple(shape))
+        if values is None or values.shape != tuple(shape):
+            got = "none" if values is None else values.shape
+            raise InputError(f"{path}: {name}", "does not fit", got=got, expected=tuple(shape))
         params[name] = torch.from_numpy(values.astype(np.float32))
     bits = artifact.tensors.get(OCCUPANCY)
     if bits is None or bits.dtype != np.uint8 or bits.shape != (-(-(CELLS**3) // 8),):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,19 @@ from torch import Tensor
 
 from etendue.field.base import FEATURES, Params, head, init_head, init_layers, layers, mix
 
-_PRIMES = (1, 2654435761, 805459861)  # of the spatial hash (Teschner et al. 2003)
+# of the spatial hash (Teschner et al. 2003), as signed 32-bit numbers
+_PRIMES = (1, 2654435761 - (1 << 32), 805459861)
+
+
+def _xor(a: Tensor, b: Tensor) -> Tensor:
+    return a ^ b
+
+
+def _corners(ends: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """All eight (..., 8) of `ends` (..., 3, 2), joined over the axes; x changes fastest."""
+    x, y, z = ends.unbind(-2)
+    plane = join(x[..., None, :], y[..., :, None])
+    return join(plane[..., None, :, :], z[..., :, None, None]).flatten(-3)
 
 
 @dataclass(frozen=True)
@@ -48,25 +61,29 @@ class HashGrid:
         return layers(rows.unflatten(0, (len(x), self.levels)).flatten(1), params, "net")
 
     def lookup(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the table and weights (n, levels, 8) of the eight corners on every level."""
-        cells = torch.tensor(self.resolutions)
+        """Rows of the table and weights (n, levels, 8) of the eight corners on every level.
+
+        Levels that fit into the table are dense, the others are hashed by exclusive or.
+        """
+        cells = torch.tensor(self.resolutions, dtype=torch.int32)
         place = x.clamp(0, 1)[:, None] * cells[:, None].to(x.dtype)
-        low = place.floor().clamp(max=1e9)
-        low = torch.minimum(low, (cells[:, None] - 1).to(x.dtype))
-        t, first = place - low, low.long()
-        size = 1 << self.log2_table
-        dense = (cells + 1) ** 3 <= size
-        stride = torch.stack([torch.ones_like(cells), cells + 1, (cells + 1) ** 2], -1)
-        index, weight = [], []
-        for corner in range(8):
-            bits = torch.tensor([corner >> k & 1 for k in range(3)])
-            at = first + bits
-            plain = (at * stride).sum(-1)
-            hashed = at[..., 0] * _PRIMES[0] ^ at[..., 1] * _PRIMES[1] ^ at[..., 2] * _PRIMES[2]
-            index.append(torch.where(dense, plain, hashed & (size - 1)))
-            weight.append(torch.where(bits.bool(), t, 1 - t).prod(-1))
-        base = torch.arange(self.levels)[:, None] * size
-        return torch.stack(index, -1) + base, torch.stack(weight, -1)
+        first = torch.minimum(place.to(torch.int32), cells[:, None] - 1)
+        t = place - first
+        dense = [(n + 1) ** 3 <= 1 << self.log2_table for n in self.resolutions]
+        steps = torch.tensor(
+            [(1, n + 1, (n + 1) ** 2) if d else _PRIMES
+             for n, d in zip(self.resolutions, dense, strict=True)], dtype=torch.int32
+        )  # fmt: skip
+        low = first * steps  # of each axis; what overflows is cut off below
+        split = sum(dense)
+        parts = []
+        for levels, join in ((slice(0, split), torch.add), (slice(split, None), _xor)):
+            a = low[:, levels]
+            ends = torch.stack([a, a + steps[levels]], -1)  # (n, levels, axis, end)
+            parts.append(_corners(ends, join))
+        rows = torch.cat(parts, 1) & ((1 << self.log2_table) - 1)
+        base = torch.arange(self.levels, dtype=torch.int32)[:, None] << self.log2_table
+        return rows + base, _corners(torch.stack([1 - t, t], -1), torch.mul)
 
     def query(self, params: Params, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """rgb (n, 3) and log sigma (n,)."""

@@ -18,7 +18,7 @@ class Mlp:
 
     kind: ClassVar[str] = "mlp"
     has_features: ClassVar[bool] = True
-    rate: ClassVar[float] = 2e-3
+    rate: ClassVar[float] = 4e-3
 
     width: int = 128
     depth: int = 4

@@ -12,7 +12,7 @@ from torch import Tensor
 from etendue.field.base import density
 
 CELLS = 32  # per side
-OPAQUE = 0.01  # a cell counts when one marching step in it could absorb so much
+OPAQUE = 0.005  # a cell counts when one marching step in it could absorb so much
 DECAY = 0.9  # of what was seen in a cell before, per update
 
 
@@ -61,16 +61,14 @@ def look(
 
 
 def survey(
-    log_density: Callable[[Tensor], Tensor], step: float, seed: int, rounds: int = 6
+    log_density: Callable[[Tensor], Tensor], step: float, seed: int, rounds: int = 16
 ) -> Occupancy:
-    """What a finished field fills: `rounds` points in each cell, and a cell's neighbours count."""
+    """What a finished field fills, by `rounds` random points in each cell."""
     generator = torch.Generator().manual_seed(seed)
     found = Occupancy.full(step)
     for _ in range(rounds):
         found = look(found, log_density, generator, decay=1.0)
-    cube = found.sigma.reshape(1, 1, *[found.cells] * 3)
-    wide = torch.nn.functional.max_pool3d(cube, 3, stride=1, padding=1)
-    return Occupancy(wide.flatten(), found.cells, step)
+    return found
 
 
 def pack(occupancy: Occupancy) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""Training and distillation on a coloured ball: it is learned, kept, resumed, and refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from etendue.artifact import read_artifact
+from etendue.bake import field_distill
+from etendue.bake.field_distill import (
+    NotGoodEnoughError,
+    Stages,
+    agreement,
+    convert,
+    random_rays,
+    show,
+)
+from etendue.bake.field_fit import FieldSettings, generator_of
+from etendue.bake.field_train import look_through, psnr, train
+from etendue.bake.material import checkpoint_path
+from etendue.bake.train import BakeStoppedError
+from etendue.core.errors import InputError
+from etendue.field.data import Dataset, Photos
+from etendue.field.file import Field, make_model, read_field
+from etendue.field.march import STEP
+from etendue.field.occupancy import survey
+from etendue.field.rays import Cube, View, look_at, sphere
+
+SMALL: dict[str, dict[str, int]] = {
+    "hashgrid": {"levels": 4, "coarsest": 6, "finest": 32, "log2_table": 12, "width": 32},
+    "vm": {"size": 24, "density_rank": 4, "color_rank": 8},
+    "cp": {"size": 32, "density_rank": 16, "color_rank": 16},
+    "mlp": {"width": 48, "depth": 4, "bands": 4},
+    "grid": {"size": 24},
+}
+QUICK = FieldSettings(steps=96, rays=256)
+
+
+def ball() -> Field:
+    """A grid with a ball of radius 0.3 whose colour is its position."""
+    size = 24
+    axis = torch.linspace(0, 1, size)
+    p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    values = torch.zeros(size**3, 28)
+    values[:, 0] = 60 * (0.3 - (p - 0.5).norm(dim=-1)).clamp(-0.2, 0.08)
+    values[:, [1, 10, 19]] = 12 * (p - 0.5)
+    model = make_model("grid", {"size": size})
+    params = {"values": values}
+    found = survey(lambda x: model.log_density(params, x), STEP, 0)
+    return Field(model, params, Cube((0.0, 0.0, 0.0), 2.0), found, "ball", 1.5)
+
+
+def photos(field: Field, count: int, side: int = 20) -> Photos:
+    """What cameras around the ball see of it."""
+    views, pictures = [], []
+    for direction in sphere(count):
+        view = View(
+            look_at(3 * direction, (0, 0, 0)), side, side, (1.4 * side,) * 2, (side / 2,) * 2
+        )
+        seen = look_through(field, view)
+        alpha = seen.alpha.clamp(min=1e-6)[:, None]
+        flat = torch.cat([seen.rgb / alpha, seen.alpha[:, None]], -1)
+        views.append(view)
+        pictures.append(flat.reshape(side, side, 4).numpy().astype(np.float32))
+    return Photos(tuple(views), tuple(pictures), ("",) * count)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    field = ball()
+    return Dataset(photos(field, 24), photos(field, 5), field.cube, 1.5)
+
+
+@pytest.fixture(scope="module")
+def taught(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Field:
+    """A hash grid trained on photos of the ball."""
+    out = tmp_path_factory.mktemp("field") / "ball.eta"
+    model = make_model("hashgrid", SMALL["hashgrid"])
+    made = train(data, model, FieldSettings(steps=160, rays=384), out)
+    assert read_field(out).info["psnr_test_db"] == made.info["psnr_test_db"]
+    return made
+
+
+def test_photos_teach_what_others_show(data: Dataset, taught: Field) -> None:
+    white = float(np.mean([np.square(1 - _over(p)).mean() for p in data.test.pictures]))
+    assert psnr(taught, data.test) > 24 > -10 * math.log10(white) + 8
+    assert psnr(ball(), data.test) > 45, "the photos show the ball"
+    assert float(taught.occupancy.mask.float().mean()) < 0.9
+
+
+def _over(picture: np.ndarray) -> np.ndarray:
+    return picture[..., :3] * picture[..., 3:] + 1 - picture[..., 3:]
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_every_kind_learns_from_another(kind: str, taught: Field, tmp_path: Path) -> None:
+    model = make_model(kind, SMALL[kind])
+    params = model.init(torch.Generator().manual_seed(0))
+    fresh = Field(model, params, taught.cube, taught.occupancy, "x", 1.5)
+    before = agreement(taught, fresh, 0)["psnr_teacher_db"]
+    made = convert(taught, model, QUICK, tmp_path / "out.eta")
+    assert made.info["psnr_teacher_db"] > before + 6
+    assert made.info["opacity_error"] < 0.8
+    assert read_artifact(tmp_path / "out.eta").header["model"]["kind"] == kind
+    assert read_field(tmp_path / "out.eta").cube == taught.cube
+    assert not checkpoint_path(tmp_path / "out.eta").exists()
+
+
+def test_a_grid_teaches_too_and_has_no_features(tmp_path: Path) -> None:
+    made = convert(ball(), make_model("vm", SMALL["vm"]), QUICK, tmp_path / "vm.eta")
+    assert made.info["psnr_teacher_db"] > 20
+    assert Stages.of(300, features=False) == Stages(0, 50)
+    assert Stages.of(300, features=True) == Stages(20, 50)
+
+
+def test_a_copy_agrees_and_another_does_not(taught: Field) -> None:
+    same = agreement(taught, taught, 0)
+    assert same == {"psnr_teacher_db": 120.0, "opacity_error": 0.0}
+    assert agreement(ball(), taught, 0)["psnr_teacher_db"] > 20
+
+
+def test_losses_of_a_teacher_against_itself_vanish(taught: Field) -> None:
+    loss = field_distill.teacher_loss(taught, taught.model, 64, Stages(0, 0), features=True)
+    value = loss(taught.params, taught.occupancy, 5, generator_of(0, 5))
+    assert float(value) < 1e-12
+    moved = {n: v + 0.1 if n == "net.b1" else v for n, v in taught.params.items()}
+    assert float(loss(moved, taught.occupancy, 5, generator_of(0, 5))) > 1e-6
+
+
+@pytest.mark.parametrize("stop_at", [16, 48])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    stop_at: int, taught: Field, tmp_path: Path
+) -> None:
+    model = make_model("vm", SMALL["vm"])
+    convert(taught, model, QUICK, tmp_path / "whole.eta")
+    steps: list[int] = []
+    out = tmp_path / "parts.eta"
+    with pytest.raises(BakeStoppedError):
+        convert(
+            taught, model, QUICK, out,
+            progress=lambda step, total, loss: steps.append(step),
+            stop=lambda: steps[-1:] == [stop_at],
+        )  # fmt: skip
+    assert not out.exists() and checkpoint_path(out).exists()
+    with pytest.raises(InputError, match="is the state of an unfinished training"):
+        convert(taught, model, QUICK, out)
+    other = FieldSettings(steps=200, rays=256)
+    with pytest.raises(InputError, match=r"other settings; got .*steps 96, expected .*steps 200"):
+        convert(taught, model, other, out, resume=True)
+    with pytest.raises(InputError, match="belongs to a training on something else"):
+        convert(ball(), model, QUICK, out, resume=True, stages=Stages(6, 16))
+    convert(taught, model, QUICK, out, resume=True)
+    whole, parts = (read_artifact(tmp_path / f"{n}.eta").tensors for n in ("whole", "parts"))
+    assert all(np.array_equal(parts[name], value) for name, value in whole.items())
+
+
+def test_a_bad_copy_is_not_written(taught: Field, tmp_path: Path) -> None:
+    few = FieldSettings(steps=2, rays=64)
+    with pytest.raises(NotGoodEnoughError, match=r"was not written; got .* dB, expected >= 60 dB"):
+        convert(taught, make_model("grid", SMALL["grid"]), few, tmp_path / "g.eta", min_psnr=60)
+    assert not (tmp_path / "g.eta").exists()
+
+
+def test_training_that_diverges_says_so(taught: Field, tmp_path: Path) -> None:
+    wild = FieldSettings(steps=64, rays=64, rate=100.0)
+    broken: Any = Field(taught.model, {n: v * math.nan for n, v in taught.params.items()},
+                        taught.cube, taught.occupancy)  # fmt: skip
+    with pytest.raises(InputError, match="training: has diverged"):
+        convert(broken, make_model("vm", SMALL["vm"]), wild, tmp_path / "x.eta")
+    for bad in (FieldSettings(steps=0), FieldSettings(rays=0), FieldSettings(rate=0.0)):
+        with pytest.raises(InputError, match="out of range"):
+            bad.check()
+
+
+def test_rays_come_from_outside_and_pictures_show_the_ball(taught: Field) -> None:
+    rays = random_rays(500, 1.5, torch.Generator().manual_seed(0))
+    torch.testing.assert_close((rays.origin - 0.5).norm(dim=-1), torch.full((500,), 1.5))
+    first, *rest = show(taught, 3, 24)
+    assert len(rest) == 2 and first.shape == (24, 24, 3)
+    assert first[0, 0].min() > 0.9 and first[12, 12].min() < 0.8
