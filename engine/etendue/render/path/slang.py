@@ -76,9 +76,8 @@ def render(
     `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
     """
     check_aovs(aovs)
-    for name in aovs:
-        if name not in _AOV_AT:
-            raise InputError(f"aov {name}", "needs --backend drjit", got="slang")
+    if missing := [name for name in aovs if name not in _AOV_AT]:
+        raise InputError(f"aov {missing[0]}", "needs --backend drjit", got="slang")
     if kernels is None:
         device = device or open_device()
         kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
