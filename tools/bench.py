@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "bake": "quality of bakes by material, variant and seed",
     "denoise": "denoised pictures of few samples against long renderings",
+    "fields": "radiance fields from photos and from each other",
     "formats": "number formats of latents and weights",
     "gpu": "frame times on a GPU, as papers tabulate them",
     "kernels": "coherent and divergent neural kernels by number of materials",

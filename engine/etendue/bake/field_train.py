@@ -124,7 +124,7 @@ def psnr(made: Field, photos: Photos) -> float:
         wanted = flat[:, :3] * flat[:, 3:] + 1 - flat[:, 3:]
         total += float(np.square(seen - wanted).sum())
         count += wanted.size
-    return round(-10 * float(np.log10(max(total / count, 1e-12))), 3)
+    return round(-10 * float(np.log10(max(total / max(count, 1), 1e-12))), 3)
 
 
 def digest(own: Pixels) -> str:
