@@ -36,9 +36,9 @@ from etendue.bake.material import checkpoint_path
 from etendue.bake.train import Progress
 from etendue.core.errors import EtendueError
 from etendue.field.base import LOG_SIGMA, Model, Params, density, head
-from etendue.field.file import Field, write_field
+from etendue.field.file import OCCUPANCY, Field, write_field
 from etendue.field.march import Samples, composite, place, render
-from etendue.field.occupancy import Occupancy
+from etendue.field.occupancy import Occupancy, pack
 from etendue.field.rays import Rays, sphere
 
 WEIGHTS = {"features": 2e-3, "sigma": 2e-3, "rgb": 2e-3}  # beside rendered colours, as published
@@ -78,8 +78,8 @@ def convert(
 ) -> Field:
     """Teach `model` what `teacher` holds and write `output`.
 
-    Raises `NotGoodEnoughError` when its PSNR against the teacher is below `min_psnr`; the state is
-    kept then, and more --steps are the way on.
+    Raises `NotGoodEnoughError` when its PSNR against the teacher is below `min_psnr`; no file is
+    left then, since the plan of more steps is another one from the first step on.
     """
     settings.check()
     shared = model.has_features and teacher.model.has_features
@@ -97,6 +97,7 @@ def convert(
         "teacher": teacher.model.kind, "seconds": round(time.monotonic() - began, 1), **quality
     })  # fmt: skip
     if min_psnr is not None and quality["psnr_teacher_db"] < min_psnr:
+        checkpoint_path(output).unlink(missing_ok=True)
         raise NotGoodEnoughError(
             output, "is too far from its teacher and was not written",
             got=f"{quality['psnr_teacher_db']} dB", expected=f">= {min_psnr} dB",
@@ -109,7 +110,9 @@ def convert(
 
 def _digest(teacher: Field) -> str:
     tensors = {n: v.numpy() for n, v in teacher.params.items()}
-    return digest({"kind": teacher.model.kind, **teacher.cube.record()}, tensors)
+    tensors[OCCUPANCY] = pack(teacher.occupancy)
+    said = {"kind": teacher.model.kind, "distance": teacher.distance, **teacher.cube.record()}
+    return digest(said, tensors)
 
 
 def random_rays(count: int, distance: float, generator: torch.Generator) -> Rays:
@@ -120,8 +123,13 @@ def random_rays(count: int, distance: float, generator: torch.Generator) -> Rays
     return Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
 
 
-def teacher_loss(teacher: Field, model: Model, rays: int, plan: Stages, *, features: bool) -> Loss:
-    """The sum of the losses of the stage that a step is in."""
+def teacher_loss(
+    teacher: Field, model: Model, rays: int, plan: Stages | None, *, features: bool
+) -> Loss:
+    """The sum of the losses of the stage that a step is in; without a plan rendered colours alone.
+
+    `features`: whether both sides have them.
+    """
 
     def loss(params: Params, occupancy: Occupancy, step: int, generator: torch.Generator) -> Tensor:
         seen = random_rays(rays, teacher.distance, generator)
@@ -131,13 +139,13 @@ def teacher_loss(teacher: Field, model: Model, rays: int, plan: Stages, *, featu
         with torch.no_grad():
             asked = _ask(teacher.model, teacher.params, samples, features=features)
         told = _ask(model, params, samples, features=features)
-        if features:
+        if features and plan is not None:
             weight = WEIGHTS["features"] * FADE ** max(0, step - plan.volume)
             total = total + weight * _features_error(told.features, asked.features)
-        if step >= plan.volume:
+        if plan is not None and step >= plan.volume:
             total = total + WEIGHTS["sigma"] * _log_error(told.log_sigma, asked.log_sigma)
             total = total + WEIGHTS["rgb"] * _color_error(told.rgb, asked)
-        if step >= plan.rendered:
+        if plan is None or step >= plan.rendered:
             backs = torch.rand(rays, 3, generator=generator)
             pictures = [
                 composite(samples, rays, a.rgb, density(a.log_sigma)).over(backs)
