@@ -25,11 +25,11 @@ def _batch(material: LayeredMaterial, count: int, **kwargs: Any) -> Batch:
     return produce(Layered(material, walks=options.pop("walks", 1)), count, **options)
 
 
-def test_levels_follow_powers_of_one_half() -> None:
+def test_levels_follow_powers_of_three_quarters() -> None:
     count = 100_000
     levels = draw_levels(count, 64, np.random.default_rng(1))
     share = np.bincount(levels, minlength=7) / count
-    expected = 0.5 ** np.arange(7) / (0.5 ** np.arange(7)).sum()
+    expected = 0.75 ** np.arange(7) / (0.75 ** np.arange(7)).sum()
     deviation = np.sqrt(expected * (1 - expected) / count)
     assert (np.abs(share - expected) < 5 * deviation).all()
 

@@ -37,8 +37,11 @@ class Batch:
 
 
 def draw_levels(count: int, resolution: int, generator: np.random.Generator) -> np.ndarray:
-    """Mip levels with probability proportional to 2^-level: fine ones often, all of them some."""
-    weights = 0.5 ** np.arange(len(level_sizes(resolution)))
+    """Mip levels with probability proportional to 0.75^level: fine ones often, all of them some.
+
+    Coarse texels are few, but each stands for many lobes: with 2^-level they end further off.
+    """
+    weights = 0.75 ** np.arange(len(level_sizes(resolution)))
     return generator.choice(len(weights), size=count, p=weights / weights.sum())
 
 

@@ -13,7 +13,8 @@ from etendue.device.slang import NEEDS, SlangDevice
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "../shared/data"  # files of others, where they are at hand
-AOVS = ("depth", "position", "normal", "uv", "albedo", "shape_id", "material_id")
+AOVS = ("depth", "position", "normal", "uv", "albedo", "motion", "alpha")
+AOVS += ("shape_id", "material_id")
 GGX = {"distribution": "ggx"}
 
 

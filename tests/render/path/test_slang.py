@@ -51,6 +51,42 @@ def test_auxiliary_images_are_equal(mi: Any, room: Any, vulkan: SlangDevice) -> 
         assert far.mean() < 2e-3, name  # a ray that grazes an edge may fall on either side
 
 
+@pytest.mark.parametrize("tracer", ["bvh", "rq", "rt"])
+def test_motion_and_alpha_are_equal(mi: Any, vulkan: SlangDevice, tracer: str) -> None:
+    """A moving camera before a panel, a lamp that hides half of it, and a sky."""
+    from etendue.render.path.drjit import render as twin
+
+    needs(vulkan, tracer)
+    t = mi.ScalarTransform4f
+    film = {"type": "hdrfilm", "width": 40, "height": 30, "rfilter": {"type": "box"}}
+    eyes = [([0, 0, 5], [0, 0, 0]), ([1.0, 0.5, 4], [0.2, 0, 0])]
+    cameras = {
+        f"sensor{k}": {
+            "type": "perspective",
+            "fov": 50,
+            "to_world": t().look_at(origin, target, [0, 1, 0]),
+            "film": film,
+        }
+        for k, (origin, target) in enumerate(eyes)
+    }
+    place = t().translate([-1, 0, 1]).scale([1, 2, 1])
+    scene = mi.load_dict(
+        {
+            "type": "scene",
+            **cameras,
+            "panel": {"type": "rectangle"},
+            "lamp": {"type": "rectangle", "to_world": place, "emitter": {"type": "area"}},
+            "sky": {"type": "constant"},
+        }
+    )
+    options = {"spp": 4, "seed": 2, "max_depth": 1, "aovs": ("motion", "alpha")}
+    ours, theirs = render(vulkan, scene, tracer=tracer, **options).aovs, twin(scene, **options).aovs
+    assert 0.1 < theirs["alpha"].mean() < 0.5 and np.abs(theirs["motion"]).min(-1).max() > 1
+    far = np.abs(ours["motion"] - theirs["motion"]) > 1e-4 * np.abs(theirs["motion"]).max()
+    assert far.mean() < 2e-3
+    assert (ours["alpha"] != theirs["alpha"]).mean() < 2e-3
+
+
 def test_materials_and_lights_of_mitsuba(mi: Any, room: Any, vulkan: SlangDevice) -> None:
     def ball(x: float, z: float, bsdf: dict[str, Any]) -> dict[str, Any]:
         return {"type": "sphere", "center": [x, 0.4, z], "radius": 0.4, "bsdf": bsdf}

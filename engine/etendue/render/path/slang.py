@@ -12,17 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from etendue.core.errors import InputError
 from etendue.device.slang import NEEDS, SlangDevice, open_device
-from etendue.render.aov import CHANNELS, IDS, check_aovs
+from etendue.render.aov import check_aovs
 from etendue.render.film import Accumulator, Film
 from etendue.render.path.camera_rays import Block, Window, full_film, passes
 from etendue.render.path.drjit import check_options
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES
-from etendue.render.path.slang_camera import camera, cone
+from etendue.render.path.slang_aovs import AOV_AT, AOV_CHANNELS, auxiliary, run_block
+from etendue.render.path.slang_camera import camera, cone, lenses
 from etendue.render.path.slang_kernels import (
     WAVEFRONT,
     Choice,
@@ -42,9 +41,6 @@ PASS_SAMPLES = 1 << 22  # largest number of paths between two looks at the clock
 SOFT_PASS_SAMPLES = 1 << 18  # and where the device is a software driver
 PROBE_PIXELS, SOFT_PROBE_PIXELS = 1 << 16, 1024  # on which kernels are compared
 SUMS = 7  # numbers per group of samples: colour, its square, samples that were not finite
-_AOV_AT = {"depth": 0, "position": 1, "normal": 4, "uv": 7, "albedo": 9}
-_AOV_AT |= {"shape_id": 12, "material_id": 13}
-_AOV_CHANNELS = 14
 
 
 def render(
@@ -76,8 +72,6 @@ def render(
     `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
     """
     check_aovs(aovs)
-    if missing := [name for name in aovs if name not in _AOV_AT]:
-        raise InputError(f"aov {missing[0]}", "needs --backend drjit", got="slang")
     if kernels is None:
         device = device or open_device()
         kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
@@ -99,7 +93,9 @@ def render(
         extra = HIDDEN if hide_emitters else 0
         extra |= LENS if eye.needs_aperture_sample() else 0
         choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
-        guides = _aovs(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
+        if "motion" in aovs:
+            fixed |= lenses(eye, scene.sensors()[-1] if len(scene.sensors()) > 1 else eye)
+        guides = auxiliary(kernels, tracer, fixed, blocks, window, aovs, spp, extra & LENS)
         program = _program(kernels, tracer, choice.kernel, choice.linear, extra)
         spent = program.device_s
         sums = _sums(program, fixed, blocks, window, stop, progress)
@@ -125,7 +121,7 @@ def _sums(
     for block in blocks:
         if stop():
             break
-        values = _run(program, fixed, block, SUMS)
+        values = run_block(program, fixed, block, SUMS)
         sums.add(block.first, values[..., :6], block.samples, int(values[..., 6].sum()))
         done += block.pixels * block.samples
         if progress is not None:
@@ -153,7 +149,7 @@ def _choose(
 
     def coherence() -> float:
         program = kernels(tracer, "aov_main", features=extra & LENS)
-        numbers = _run(program, fixed, probe, _AOV_CHANNELS)[:, 0, _AOV_AT["material_id"]]
+        numbers = run_block(program, fixed, probe, AOV_CHANNELS)[:, 0, AOV_AT["material_id"]]
         kinds = uploaded.scene.materials["kind"]
         return materials_per_group(numbers, {i: k == NEURAL for i, k in enumerate(kinds)})
 
@@ -168,7 +164,7 @@ def _program(kernels: Kernels, tracer: str, kernel: str, linear: str, extra: int
 def _seconds(program: Kernel | Wave, fixed: Mapping[str, Any], block: Block) -> float:
     """Time of one pass, by the device's clock where it has one."""
     start, before = time.perf_counter(), program.device_s
-    _run(program, fixed, block, SUMS)
+    run_block(program, fixed, block, SUMS)
     return program.device_s - before or time.perf_counter() - start
 
 
@@ -215,54 +211,3 @@ def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
         "spheres": data.spheres,
         "sphere_data": data.sphere_data,
     }
-
-
-def _run(
-    kernel: Kernel | Wave, fixed: Mapping[str, Any], block: Block, channels: int
-) -> np.ndarray:
-    """Results of one pass (pixels, groups, channels)."""
-    groups = block.samples // block.group
-    settings = {
-        **fixed,
-        "first": block.first,
-        "pixels": block.pixels,
-        "sample": block.sample,
-        "groups": groups,
-        "group": block.group,
-    }
-    found = kernel.run(block.pixels * groups, settings, channels)
-    return found.reshape(block.pixels, groups, channels)
-
-
-def _aovs(
-    kernels: Kernels,
-    tracer: str,
-    fixed: Mapping[str, Any],
-    blocks: list[Block],
-    window: Window,
-    names: tuple[str, ...],
-    spp: int,
-    extra: int,
-) -> dict[str, np.ndarray]:
-    """Auxiliary images as `render.aov.render_aovs` gives them."""
-    if not names:
-        return {}
-    kernel = kernels(tracer, "aov_main", features=extra)
-    sums = np.zeros((window.height * window.width, _AOV_CHANNELS))
-    ids = np.zeros((len(sums), 2))
-    for block in blocks:
-        values = _run(kernel, fixed, block, _AOV_CHANNELS)
-        where = slice(block.first, block.first + block.pixels)
-        for group in range(values.shape[1]):
-            sums[where] += values[:, group]
-        if block.sample == 0:
-            ids[where] = values[:, 0, 12:]
-    means = (sums / spp).astype(np.float32)
-    means[:, 12:] = ids
-    means = means.reshape(window.height, window.width, _AOV_CHANNELS)
-    result = {}
-    for name in names:
-        at, count = _AOV_AT[name], CHANNELS.get(name, 1)
-        plain = name in IDS or count == 1
-        result[name] = means[..., at] if plain else means[..., at : at + count]
-    return result

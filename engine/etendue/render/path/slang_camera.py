@@ -9,6 +9,7 @@ import mitsuba as mi
 import numpy as np
 
 from etendue.core.errors import InputError
+from etendue.render.aov import projection
 from etendue.render.path.slang_emitters import matrix, unit
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
 
@@ -64,3 +65,13 @@ def cone(pinhole: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, floa
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
     areas = [float(np.linalg.norm(np.cross(x[1] - x[0], x[2] - x[0]))) for x in (o, d)]
     return areas[0] ** 0.5, areas[1] ** 0.5
+
+
+def lenses(now: Any, after: Any) -> dict[str, list[float]]:
+    """Where two cameras put points, for motion from one frame to the following one."""
+    fields = {}
+    for sensor, origin, rows in ((now, "origin", "lens"), (after, "after", "after")):
+        found = projection(sensor)
+        fields[origin] = found.origin.tolist()
+        fields |= {f"{rows}{k}": row.tolist() for k, row in enumerate(found.matrix)}
+    return fields

@@ -23,14 +23,8 @@ Array = np.ndarray
 VERTEX = np.dtype([("p", "<f4", 3), ("u", "<f4"), ("n", "<f4", 3), ("v", "<f4")])
 SHAPE = np.dtype([("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("data", "<u4")])
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
-TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES, MASKS = (
-    1,
-    2,
-    4,
-    64,
-    128,
-    256,
-)  # bits of `core/features.slang`
+# bits of `core/features.slang`
+TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES, MASKS, ALPHA = 1, 2, 4, 64, 128, 256, 512
 
 
 @dataclass(frozen=True)
