@@ -119,7 +119,7 @@ def errors(material: Any, artifact: Any, _: Any) -> dict[str, Any]:
 
     reference = Layered(material, walks=64)
     return {
-        "heldout": heldout_error(artifact, reference, texels=2048),
+        "heldout": heldout_error(artifact, reference, texels=8192),
         "log_error": heldout_loss(artifact, reference, 8192) ** 0.5,
     }
 
@@ -135,7 +135,7 @@ def opaque_figures(material: Any, artifact: Any, neural: Any) -> dict[str, Any]:
     mips = checks.chi_squared_mips(neural, CHI_UV)
     passed = sum(row["passed"] for row in (*table, *mips))
     return {
-        "heldout": heldout_error(artifact, Layered(material, walks=64), texels=2048),
+        "heldout": heldout_error(artifact, Layered(material, walks=64), texels=8192),
         "albedo": checks.albedo_check(neural, len(artifact.tensors["latents"]))["largest"],
         "outliers": artifact.header["quality"]["outliers"],
         "reciprocity": checks.reciprocity(dict(artifact.tensors))["mean"],
