@@ -66,7 +66,8 @@ def render_scene(
 
     described = scene if not isinstance(scene, str | Path) else load_scene(scene)
     path = Path(output) if output is not None else None
-    return _picture(described, path, Options(**options), progress, keep=True)
+    wanted = Options(**options)
+    return _save(_sampled(described, path, wanted, progress), path, wanted, keep=True)
 
 
 def render_frames(
@@ -91,36 +92,50 @@ def render_frames(
 
 
 def _frames(scene: Scene, output: Path, options: Options, wish: Wish) -> Iterator[tuple[int, Path]]:
-    from etendue.render.frames import shots
+    from etendue.render.frames import Shot, shots
+    from etendue.render.sequence import DEVICES, SAVING, sequence
+    from etendue.schedule import Scheduler
 
-    for shot in shots(scene, output, options, wish):
-        if not shot.done:
-            film = _picture(shot.scene, shot.path, options, None, shot.identity, keep=False)
-            if film.interrupted:
-                raise KeyboardInterrupt
-        yield shot.number, shot.path
+    def sample(shot: Shot) -> Any:
+        film = _sampled(shot.scene, shot.path, options, None, shot.identity)
+        if film.interrupted:
+            raise KeyboardInterrupt
+        return film
+
+    def save(shot: Shot, film: Any) -> bool:
+        _save(film, shot.path, options, keep=False)
+        return True
+
+    every = shots(scene, output, options, wish)
+    with Scheduler(DEVICES, threads=(SAVING,)) as scheduler:
+        for shot, _ in sequence(scheduler, every, sample, save):
+            yield shot.number, shot.path
 
 
-def _picture(
+def _sampled(
     scene: Scene,
     path: Path | None,
     options: Options,
     progress: Callable[[int, int], None] | None,
     identity: str = "",
-    *,
-    keep: bool,
 ) -> Any:
-    """Build, render and save one picture; one that was interrupted only if `keep`."""
-    from etendue.render.checkpoint import remove_checkpoint
-    from etendue.render.job import Watching, build_scene, prepare, render_built, settle
+    """Build and sample one picture."""
+    from etendue.render.job import Watching, build_scene, prepare, sampled, settle
 
     watching = Watching(progress)
     variant, backend = prepare(options, _silent)
     built = build_scene(scene, options, variant, _silent)
     backend = settle(backend, built, _silent)
-    film = render_built(backend, scene, built, options, watching, path)
-    if identity:
-        film = replace(film, metadata={**film.metadata, "identity": identity})
+    film = sampled(backend, scene, built, options, watching, path)
+    return replace(film, metadata={**film.metadata, "identity": identity}) if identity else film
+
+
+def _save(film: Any, path: Path | None, options: Options, *, keep: bool) -> Any:
+    """Remove noise where asked for, and save; what was interrupted only if `keep`."""
+    from etendue.render.checkpoint import remove_checkpoint
+    from etendue.render.job import finished
+
+    film = finished(film, options)
     if path is not None and (keep or not film.interrupted):
         film.save(path)
     if path is not None and not film.interrupted:

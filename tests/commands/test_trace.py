@@ -29,7 +29,7 @@ def test_a_render_leaves_a_trace(tmp_path: Path, capsys: Output, private_cache: 
     capsys.readouterr()
     assert main(["trace", "summarise", str(trace), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert {row["task"] for row in figures["tasks"]} == {"build scene", "render"}
+    assert {row["task"] for row in figures["tasks"]} == {"build scene", "render", "finish"}
     assert main(["trace", "summarise", str(trace)]) == 0
     text = capsys.readouterr().out
     assert "cpu:0: busy" in text

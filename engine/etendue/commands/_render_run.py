@@ -16,7 +16,15 @@ from etendue.core.files import atomic_path
 from etendue.render.build import BuiltScene
 from etendue.render.checkpoint import remove_checkpoint
 from etendue.render.frames import Wish
-from etendue.render.job import Options, Watching, build_scene, prepare, render_built, settle
+from etendue.render.job import (
+    Options,
+    Watching,
+    build_scene,
+    finished,
+    prepare,
+    sampled,
+    settle,
+)
 from etendue.scene.scene import Scene, load_scene
 from etendue.schedule import Priority, Task
 
@@ -59,37 +67,38 @@ class Stats:
         }
 
 
-def render_to(
-    scene: Scene, output: Path, options: Options, manner: Manner
-) -> tuple[dict[str, Any], bool]:
-    """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
+@dataclass(frozen=True)
+class Drawn:
+    """A picture that is sampled but neither cleaned nor saved, and what is said about it."""
+
+    picture: Any
+    figures: dict[str, Any]
+
+
+Run = Callable[[Task], Any]  # what a task returns
+
+
+def draw(scene: Scene, output: Path, options: Options, manner: Manner, run: Run) -> Drawn:
+    """Build and sample."""
     began, stats = time.monotonic() - manner.late, Stats()
     variant, backend = prepare(options, manner.say)
     start = time.perf_counter()
-    with scheduled(manner.trace, manner.metrics) as scheduler:
-        building = Task("build scene", lambda: build_scene(scene, options, variant, manner.say))
-        (job,) = scheduler.submit(building)
-        built = job.result()
-        backend = settle(backend, built, manner.say)
-        middle = time.perf_counter()
-        with Progress(manner.label, shown=not manner.quiet) as progress:
-            passes = stats.passes.append if manner.stats else None
-            watching = Watching(stepwise(progress), passes, began)  # a step is a pass
-            rendering = Task(
-                "render",
-                lambda: render_built(backend, scene, built, options, watching, output),
-                priority=Priority.REFINE,
-                shape=built.size,
-            )
-            (job,) = scheduler.submit(rendering)
-            picture = job.result()
+    built = run(Task("build scene", lambda: build_scene(scene, options, variant, manner.say)))
+    backend = settle(backend, built, manner.say)
+    middle = time.perf_counter()
+    with Progress(manner.label, shown=not manner.quiet) as progress:
+        passes = stats.passes.append if manner.stats else None
+        watching = Watching(stepwise(progress), passes, began)  # a step is a pass
+        rendering = Task(
+            "render",
+            lambda: sampled(backend, scene, built, options, watching, output),
+            priority=Priority.REFINE,
+            shape=built.size,
+        )
+        picture = run(rendering)
     end = time.perf_counter()
     if manner.identity:
         picture = replace(picture, metadata={**picture.metadata, "identity": manner.identity})
-    if manner.keep_partial or not picture.interrupted:
-        picture.save(output)
-    if not picture.interrupted:
-        remove_checkpoint(output)
     figures = {
         "output": str(output),
         "backend": backend,
@@ -100,7 +109,31 @@ def render_to(
     }
     if manner.stats:
         figures["stats"] = stats.figures()
-    return figures, picture.interrupted
+    return Drawn(picture, figures)
+
+
+def finish(drawn: Drawn, output: Path, options: Options, keep_partial: bool) -> dict[str, Any]:
+    """Remove noise where asked for, and save; the figures."""
+    picture, start = finished(drawn.picture, options), time.perf_counter()
+    if keep_partial or not picture.interrupted:
+        picture.save(output)
+    if not picture.interrupted:
+        remove_checkpoint(output)
+    saved = {"save_s": round(time.perf_counter() - start, 4), "parts": list(picture.parts)}
+    return {**drawn.figures, **saved}
+
+
+def render_to(
+    scene: Scene, output: Path, options: Options, manner: Manner
+) -> tuple[dict[str, Any], bool]:
+    """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
+    with scheduled(manner.trace, manner.metrics) as scheduler:
+        drawn = draw(
+            scene, output, options, manner, lambda task: scheduler.submit(task)[0].result()
+        )
+        saving = Task("finish", lambda: finish(drawn, output, options, manner.keep_partial))
+        (job,) = scheduler.submit(saving)
+        return job.result(), drawn.picture.interrupted
 
 
 def _figures(picture: Any, built: BuiltScene, options: Options) -> dict[str, Any]:
@@ -118,7 +151,6 @@ def _figures(picture: Any, built: BuiltScene, options: Options) -> dict[str, Any
         "max_depth": built.max_depth,
         "cluster": options.cluster,
         "mean": [float(value) for value in image[..., :3].mean((0, 1))],
-        "parts": list(picture.parts),
         "shapes": list(built.shapes),
         "notes": list(built.notes),
     }

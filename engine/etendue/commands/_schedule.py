@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +23,14 @@ ClusterOption = Annotated[
 
 
 @contextmanager
-def scheduled(trace: Path | None = None, metrics: Path | None = None) -> Iterator[Scheduler]:
-    """A scheduler whose tasks run in the calling thread, where Ctrl-C arrives.
+def scheduled(
+    trace: Path | None = None,
+    metrics: Path | None = None,
+    devices: Sequence[str] = ("cpu:0",),
+    threads: Sequence[str] = (),
+) -> Iterator[Scheduler]:
+    """A scheduler whose tasks run in the calling thread, where Ctrl-C arrives; not so those of the
+    devices `threads`.
 
     Measured costs are remembered; `trace` and `metrics` are written also when the work fails.
     """
@@ -39,7 +45,7 @@ def scheduled(trace: Path | None = None, metrics: Path | None = None) -> Iterato
     record = Trace(events=trace is not None)
     costs = Costs(cache_folder() / "costs.json")
     try:
-        with Scheduler(threads=False, trace=record, costs=costs) as scheduler:
+        with Scheduler(devices, threads=threads, trace=record, costs=costs) as scheduler:
             yield scheduler
     finally:
         if trace is not None:

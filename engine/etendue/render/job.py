@@ -155,7 +155,7 @@ class Watching:
     began: float = field(default_factory=time.monotonic)
 
 
-def render_built(
+def sampled(
     backend: str,
     scene: Scene,
     built: BuiltScene,
@@ -163,7 +163,7 @@ def render_built(
     watching: Watching,
     output: Path | None = None,
 ) -> Any:
-    """The picture (`Film` or `mitsuba_path.Picture`), without noise if that was asked for.
+    """The picture (`Film` or `mitsuba_path.Picture`) as it was sampled.
 
     `output` is where it will be saved; its checkpoint lies beside it.
     """
@@ -175,12 +175,27 @@ def render_built(
         "progress": watching.progress,
     }
     if options.cluster is not None:
-        picture = _on_cluster(options.cluster, scene, built, options, common)
-    elif backend == "drjit":
-        picture = _progressive(scene, built, options, common, watching, output)
-    else:
-        picture = _plain(backend, built, options, common)
+        return _on_cluster(options.cluster, scene, built, options, common)
+    if backend == "drjit":
+        return _progressive(scene, built, options, common, watching, output)
+    return _plain(backend, built, options, common)
+
+
+def finished(picture: Any, options: Options) -> Any:
+    """A sampled picture without noise if that was asked for."""
     return denoised(picture, options.aovs) if options.denoise else picture
+
+
+def render_built(
+    backend: str,
+    scene: Scene,
+    built: BuiltScene,
+    options: Options,
+    watching: Watching,
+    output: Path | None = None,
+) -> Any:
+    """`sampled`, then `finished`."""
+    return finished(sampled(backend, scene, built, options, watching, output), options)
 
 
 def _progressive(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -50,7 +50,8 @@ class Queue:
 class Scheduler:
     """Runs graphs of tasks on `devices`, each served by a thread of its own.
 
-    With `threads=False`, and always on `null:n`, the jobs run in the thread that waits for them.
+    With `threads=False`, and always on `null:n`, the jobs run in the thread that waits for them;
+    a collection of names gives those devices threads and no others.
     `memory_mb` caps what the tasks of a memory (`host`, `cuda:0`, ...) hold together. Submitting
     blocks while `limit` tasks of the same priority are unfinished. `on_failure` hears of every
     failed job once; jobs that were not run because of it are not failures of their own.
@@ -60,7 +61,7 @@ class Scheduler:
         self,
         devices: Sequence[str] = ("cpu:0",),
         *,
-        threads: bool = True,
+        threads: bool | Collection[str] = True,
         clock: Clock | None = None,
         memory_mb: dict[str, int] | None = None,
         limit: int = LIMIT,
@@ -87,7 +88,8 @@ class Scheduler:
             waiting = Waiting(memory, self._cost)
             queue = Queue(place, waiting, threading.Condition(self.lock))
             self.queues[name] = queue
-            if threads and place.kind != "null":
+            served = threads if isinstance(threads, bool) else name in threads
+            if served and place.kind != "null":
                 name = f"etendue {name}"
                 queue.thread = threading.Thread(
                     target=worker.serve, args=(self, queue), name=name, daemon=True

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etendue.core.errors import InputError
-from etendue.schedule.parallel.frames import Cell, Step, frame_order, needs, sequence
+from etendue.schedule import Scheduler
+from etendue.schedule.parallel.frames import (
+    Cell,
+    Step,
+    frame_order,
+    frame_tasks,
+    needs,
+    sequence,
+)
 
 PASSES = (Step("primary"), Step("shade"), Step("filter"), Step("upscale"))
 
@@ -83,3 +91,41 @@ def test_workers_that_wait_for_each_other_are_named() -> None:
     order = frame_order(PASSES, 2, 2)
     with pytest.raises(InputError, match="wait for each other"):
         sequence((order[0][::-1], order[1]), PASSES, 2)
+
+
+@given(st.integers(1, 4), st.integers(0, 2), st.integers(1, 4), st.integers(1, 3))
+@settings(deadline=None)
+def test_tasks_compute_what_a_plain_loop_does(
+    tilewise: int, whole: int, tiles: int, workers: int
+) -> None:
+    steps = [Step(f"t{k}") for k in range(tilewise)] + [Step(f"w{k}", True) for k in range(whole)]
+    frames, devices = 5, tuple(f"null:{w}" for w in range(workers))
+    ran: list[Cell] = []
+
+    def run(cell: Cell, *found: tuple[int, ...]) -> tuple[int, ...]:
+        ran.append(cell)
+        before = found or ((cell.frame, cell.tile),)
+        return (cell.step, *(x for values in before for x in values))
+
+    order = frame_order(steps, tiles, workers, frames)
+    tasks = frame_tasks(order, steps, tiles, run, devices)
+    with Scheduler(devices) as scheduler:
+        jobs = scheduler.submit(*tasks.values())
+        values = {cell: job.result() for cell, job in zip(tasks, jobs, strict=True)}
+    again: dict[Cell, tuple[int, ...]] = {}
+    for cell in sorted(values, key=lambda c: (c.frame, c.step, c.tile)):
+        again[cell] = run(cell, *(again[need] for need in needs(cell, steps, tiles)))
+    assert values == again
+    for worker, cells in enumerate(order):  # each worker kept its order
+        mine = [cell for cell in ran[: len(values)] if cell.step % workers == worker]
+        assert mine == list(cells)
+    begun = {f: ran.index(min(c for c in ran if c.frame == f)) for f in range(frames)}
+    ended = {f: max(k for k, c in enumerate(ran[: len(values)]) if c.frame == f) for f in begun}
+    for f in range(frames - max(2, workers)):  # that many frames at a time
+        assert ended[f] < begun[f + max(2, workers)]
+
+
+def test_one_device_for_each_worker() -> None:
+    order = frame_order(PASSES, 2, 2)
+    with pytest.raises(InputError, match="one for each worker; got 1, expected 2"):
+        frame_tasks(order, PASSES, 2, lambda cell: cell, ("null:0",))
