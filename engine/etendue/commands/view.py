@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import webbrowser
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,16 +18,20 @@ from etendue.core.errors import DeviceError, InputError
 if TYPE_CHECKING:
     from etendue.view.session import Session
 
+WEB_SPP = 1024
 EXAMPLES = (
     "etendue view scene.xml",
     "etendue view scene.xml --material Ball=varnish.eta",
     "etendue view model.glb --spp 64",
     "etendue view                       # the last session, as it was",
+    "etendue view scene.xml --web       # in a browser, with WebGPU",
 )
 Scene = Annotated[
     Path | None, typer.Argument(help="A Mitsuba .xml or a glTF 2.0 file (else the last session).")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do not restore a session that crashed.")]
+Web = Annotated[bool, typer.Option("--web", help="Show it in a browser (WebGPU, else frames).")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of --web; 0 chooses a free one.")]
 
 
 def run(
@@ -36,14 +42,21 @@ def run(
     set_: options.Set = None,
     search: options.Search = None,
     fresh: Fresh = False,
+    web: Web = False,
+    port: Port = 0,
 ) -> int:
     """Look at a scene while it renders: orbit, change materials, compare, bake.
 
     Needs the extra `viewer` (PyQt6) and a display. The session is kept: a crash loses nothing.
+    With --web a page on this machine traces the paths itself (extra `slang`); Ctrl-C ends it.
     """
     options.check_numbers(spp, 0, None)
     options.check_choices("auto", "auto", "auto", search or [])
     loading = options.loading(define or [], set_ or [], search or [], material or [])
+    if web:
+        return _web(scene, loading, port, spp)
+    if port:
+        raise InputError("--port", "goes together with --web only")
     _check_window()
     session = _session(scene, fresh)
     materials = {name: file.resolve() for name, file in loading["assignments"].items()}
@@ -59,6 +72,30 @@ def run(
         session_file(),
         Loading(loading["parameters"], loading["search"], loading["edits"]),
     )
+
+
+def _web(scene: Path | None, loading: dict[str, Any], port: int, spp: int | None) -> int:
+    """Serve the page until Ctrl-C."""
+    if scene is None:
+        raise InputError("SCENE", "is missing", fix="Name a scene: etendue view scene.xml --web")
+    if importlib.util.find_spec("slangpy") is None:
+        raise DeviceError(
+            "etendue view --web", "needs slangpy, which is not installed",
+            fix='Run: pip install "etendue[slang]"',
+        )  # fmt: skip
+    from etendue.scene.scene import load_scene
+    from etendue.view.web import Server, serve
+
+    def ready(server: Server) -> None:
+        typer.echo(f"{server.address}  (Ctrl-C ends)")
+        if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            webbrowser.open(server.address)
+
+    edits = loading.pop("edits")
+    described = replace(load_scene(scene, **loading), edits=edits)
+    with suppress(KeyboardInterrupt):
+        serve(described, scene.name, port=port, spp=spp or WEB_SPP, ready=ready)
+    return 0
 
 
 def _check_window() -> None:

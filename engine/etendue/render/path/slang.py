@@ -31,7 +31,7 @@ from etendue.render.path.slang_kernels import (
     timed,
 )
 from etendue.render.path.slang_materials import NEURAL
-from etendue.render.path.slang_scene import HIDDEN, LENS, extract
+from etendue.render.path.slang_scene import HIDDEN, LENS, SceneData, extract
 from etendue.render.path.slang_stage import TRACERS, Kernel
 from etendue.render.path.slang_upload import Uploaded, upload
 from etendue.render.path.slang_watch import Kernels
@@ -83,7 +83,7 @@ def render(
     eye = scene.sensors()[sensor]
     with full_film(eye, crop) as window, Interrupt(cancel) as stop:
         fixed = {
-            **_settings(uploaded, eye, window),
+            **settings_of(uploaded.scene, eye, window),
             "seed": seed,
             "max_depth": max_depth if max_depth >= 0 else 0xFFFFFFFF,
             "rr_depth": rr_depth,
@@ -186,8 +186,8 @@ def choose_tracer(device: SlangDevice, wanted: str, kernel: str = "auto") -> str
     return wanted
 
 
-def _settings(uploaded: Uploaded, eye: Any, window: Window) -> dict[str, Any]:
-    data = uploaded.scene
+def settings_of(data: SceneData, eye: Any, window: Window) -> dict[str, Any]:
+    """Fields of `Settings` (`render/scene.slang`) that do not change from pass to pass."""
     size = (window.full_width, window.full_height)
     pinhole = camera(eye)
     width, spread = cone(pinhole, size)

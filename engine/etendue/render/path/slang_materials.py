@@ -60,6 +60,7 @@ class Materials:
         self.builder, self.baked = builder, baked
         self.rows: list[Row] = []
         self.owners: list[Any] = []
+        self.names: list[str] = []  # for people
         self.files: dict[Path, int] = {}
         self.layered: list[LayeredMaterial] = []
         self.sheen = 0  # table in `g_data`
@@ -72,8 +73,11 @@ class Materials:
                 return place
         self.owners.append(bsdf)
         if shape.id() in self.baked:
-            self.rows.append(self._neural(self.baked[shape.id()]))
+            file = self.baked[shape.id()]
+            self.names.append(file.name)
+            self.rows.append(self._neural(file))
         else:
+            self.names.append(bsdf.id() or f"material of {shape.id()}")
             self.rows.append(self._row(bsdf, shape.id()))
         return len(self.rows) - 1
 

@@ -46,6 +46,8 @@ class SceneData:
     emitter_count: int
     neural_materials: int
     constants: Mapping[str, int]  # extern constants of the shaders
+    shape_names: tuple[str, ...]
+    material_names: tuple[str, ...]
 
 
 def extract(scene: Any, baked: Mapping[str, Path] | None = None) -> SceneData:
@@ -85,6 +87,7 @@ class _Reader:
         self.vertices: list[Array] = []
         self.faces: list[Array] = []
         self.shapes: list[Array] = []
+        self.names: list[str] = []
         self.emitters: list[Array] = []
         self.spheres: list[Array] = []
         self.environment = NONE
@@ -131,6 +134,7 @@ class _Reader:
                 area_row(self.builder, shape.emitter(), owner, first, areas, total)
             )
         self.shapes.append(row)
+        self.names.append(str(shape.id()))
 
     def _mesh(self, shape: Any, number: int, row: Array) -> tuple[int, Array]:
         vertices = np.zeros(shape.vertex_count(), VERTEX)
@@ -196,6 +200,8 @@ class _Reader:
             environment=self.environment,
             emitter_count=len(self.emitters),
             neural_materials=len(self.builder.artifacts),
+            shape_names=tuple(self.names),
+            material_names=tuple(self.materials.names),
             constants={
                 "CAPACITY": capacity(self.builder.artifacts),
                 "LAYERS": deepest(self.builder.artifacts),
