@@ -22,6 +22,7 @@ COMMANDS = {
     "plugins": "the plugins' own benchmarks, for their READMEs too",
     "shared": "a new material alone and on the frozen decoder of a set",
     "schedule": "frames beside a model, cost of a task, bakes on Ray",
+    "web": "the kernels of the page and its tuning, in a Chromium",
     "viewer": "first picture, orbiting and gaps of the window",
     "speed": "neural materials against C++ shaders and the layered reference",
 }

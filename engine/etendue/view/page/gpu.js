@@ -51,9 +51,13 @@ export async function openDevice() {
   return device;
 }
 
+// `data` is an ArrayBuffer or a view of one.
 export function makeBuffer(device, data, usage) {
-  const buffer = device.createBuffer({ size: Math.max(16, (data.byteLength + 3) & ~3), usage: usage | GPUBufferUsage.COPY_DST });
-  device.queue.writeBuffer(buffer, 0, data, 0, data.byteLength & ~3);
+  const bytes = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+  const size = (bytes.length + 3) & ~3;
+  const buffer = device.createBuffer({ size: Math.max(16, size), usage: usage | GPUBufferUsage.COPY_DST, mappedAtCreation: true });
+  new Uint8Array(buffer.getMappedRange()).set(bytes);
+  buffer.unmap();
   return buffer;
 }
 
