@@ -302,6 +302,17 @@ def fail(mesh: Mesh, how: str) -> str:
     return "done"
 
 
+def home(mesh: Mesh) -> tuple[int, list[int]]:
+    """Process and cores of a rank."""
+    return os.getpid(), sorted(os.sched_getaffinity(0))
+
+
+def wait_for_ever(mesh: Mesh, folder: str) -> None:
+    """Leaves a file with its process number, and never ends."""
+    (Path(folder) / str(os.getpid())).touch()
+    threading.Event().wait()
+
+
 def nothing(mesh: Mesh) -> int:
     return mesh.rank
 

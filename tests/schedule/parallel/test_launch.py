@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import parallel_cases as cases
 import pytest
 
 from etendue.core.errors import InputError
+from etendue.schedule import Scheduler
 from etendue.schedule.parallel.grid import Grid
 from etendue.schedule.parallel.groups import connect
-from etendue.schedule.parallel.launch import RankError, launch
+from etendue.schedule.parallel.launch import RankError, grid_task, launch
+from etendue.schedule.task import TaskCancelledError
 
 pytestmark = pytest.mark.usefixtures("ranks_are_quick")
 
@@ -41,6 +45,35 @@ def test_lines_are_those_of_the_grid() -> None:
 def test_a_rank_that_fails(how: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         launch(cases.fail, Grid(data=2), how, timeout_s=3.0 if how == "hang" else 60.0)
+
+
+def test_ranks_live_on_the_cores_of_their_device() -> None:
+    """Two devices share out the cores; what runs on the second does not touch the first's."""
+    devices = ("cpu:0", "cpu:1")
+    with Scheduler(devices) as scheduler:
+        tasks = [grid_task("home", cases.home, Grid(data=2), device=name) for name in devices]
+        found = [job.result() for job in scheduler.submit(*tasks)]
+        places = [scheduler.queues[name].place for name in devices]
+    for ranks, place in zip(found, places, strict=True):
+        assert len({process for process, _ in ranks}) == 2
+        assert all(set(cores) <= set(place.cores) for _, cores in ranks)
+
+
+def test_a_cancelled_task_leaves_no_rank_behind(tmp_path: Path) -> None:
+    with Scheduler() as scheduler:
+        task = grid_task("endless", cases.wait_for_ever, Grid(data=2), str(tmp_path))
+        (job,) = scheduler.submit(task)
+        end = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        job.cancel()
+        with pytest.raises(TaskCancelledError):
+            job.result(20)
+    ranks = [int(file.name) for file in tmp_path.iterdir()]
+    assert len(ranks) == 2
+    for process in ranks:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 def test_missing_ranks_are_named() -> None:

@@ -1,4 +1,8 @@
-"""Run a function on every rank of a grid, in processes of this machine."""
+"""Run a function on every rank of a grid, in processes of this machine.
+
+Ranks share the cores of the thread that launches them: as a task (`grid_task`) that is the share
+which the scheduler gave to the task's device.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from etendue.core.errors import EtendueError, InputError
+from etendue.device.compute import share
 from etendue.schedule.parallel.grid import Grid
+from etendue.schedule.task import Priority, Task
+from etendue.schedule.worker import checkpoint
 
 # loaded once, ranks are forked from there; the last one is what a first backward pass loads
 PRELOAD = ("torch", "torch.distributed", "torch.fx.experimental.symbolic_shapes")
 GRACE_S = 30.0  # the ranks notice a hang themselves before this is over
 CAUSE_S = 1.0
+LOOK_S = 0.1  # between two looks at the scheduler, which may want to cancel
 # what a rank answers; of failures the first kind is the likeliest cause of the others
 DONE, INPUT, FAILURE, CONSEQUENCE = range(4)
 
@@ -42,14 +50,17 @@ def launch(
     The function stands at the top of an importable module. An `InputError` of a rank is raised
     here as it is; every other failure, the death of a process and a hang beyond `timeout_s` as
     `RankError`. No process outlives the call. `ranks` starts only some of them (for tests).
+    Inside a task it lets more urgent ones run while it waits, and ends when it is cancelled.
     """
+    cores = sorted(os.sched_getaffinity(0))  # of this thread
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
     running: dict[int, tuple[ForkServerProcess, Connection]] = {}
     results: dict[int, Any] = {}
     wanted = range(grid.size) if ranks is None else ranks
     with tempfile.TemporaryDirectory(prefix="etendue-ranks-") as folder:
-        task = (grid, str(Path(folder, "meet")), timeout_s, threads, function, arguments)
+        meet = str(Path(folder, "meet"))
+        task = (grid, cores, meet, timeout_s, threads, function, arguments)
         try:
             for rank in wanted:
                 receiver, sender = context.Pipe(duplex=False)
@@ -60,6 +71,7 @@ def launch(
             end = time.monotonic() + timeout_s + GRACE_S
             while len(results) < len(running):
                 _collect(running, results, end)
+                checkpoint()
         finally:
             for process, receiver in running.values():
                 if len(results) < len(running):
@@ -69,13 +81,34 @@ def launch(
     return [results[rank] for rank in wanted]
 
 
+def grid_task(
+    name: str,
+    function: Callable[..., Any],
+    grid: Grid,
+    *arguments: Any,
+    device: str = "cpu:0",
+    priority: Priority = Priority.BAKE,
+    memory_mb: int = 0,
+    timeout_s: float = 60.0,
+    threads: int = 1,
+) -> Task:
+    """A task whose result is that of `launch`; its ranks live on the cores of `device`."""
+
+    def run() -> list[Any]:
+        return launch(function, grid, *arguments, timeout_s=timeout_s, threads=threads)
+
+    return Task(name, run, device, priority, memory_mb=memory_mb, shape=(grid.size,))
+
+
 def _collect(
     running: dict[int, tuple[ForkServerProcess, Connection]], results: dict[int, Any], end: float
 ) -> None:
-    """Take in what has come; raise when a rank has failed."""
+    """Take in what has come, if anything; raise when a rank has failed or it takes too long."""
     pending = {receiver: rank for rank, (_, receiver) in running.items() if rank not in results}
-    failures = _receive(running, pending, results, max(0.0, end - time.monotonic()))
+    failures = _receive(running, pending, results, LOOK_S)
     if failures is None:
+        if time.monotonic() < end:
+            return
         late = ", ".join(str(rank) for rank in pending.values())
         raise RankError(f"ranks {late}", "have not answered in time")
     if failures and min(failures)[0] == CONSEQUENCE:  # the cause may still be on its way
@@ -115,12 +148,14 @@ def _run(
     rank: int,
     sender: Connection,
     grid: Grid,
+    cores: Sequence[int],
     file: str,
     timeout_s: float,
     threads: int,
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
+    os.sched_setaffinity(0, share(cores, rank, grid.size))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # ranks of one machine
     import torch
 
