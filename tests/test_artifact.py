@@ -167,6 +167,20 @@ def test_headers_without_a_list_of_materials(tmp_path: Path, listed: object) -> 
         read_material(tmp_path / "bad.eta", "oak")
 
 
+@pytest.mark.parametrize("value", [None, 3, True, "2x32", [1]])
+def test_headers_whose_parts_are_no_objects(tmp_path: Path, value: object) -> None:
+    sample, path = _sample(), tmp_path / "bad.eta"
+    write_artifact(path, Artifact({**sample.header, "arch": value}, sample.tensors))
+    with pytest.raises(InputError, match=r"bad\.eta: has an unusable header\.arch"):
+        read_artifact(path)
+    members = _set()
+    own = {**members.header["materials"][0], "lod": value}
+    header = {**members.header, "materials": [own, *members.header["materials"][1:]]}
+    write_artifact(path, Artifact(header, members.tensors))
+    with pytest.raises(InputError, match=r"bad\.eta: has an unusable header\.lod"):
+        read_artifact(path)
+
+
 def test_a_file_with_the_whole_name_is_meant_first(tmp_path: Path) -> None:
     file = tmp_path / "a#b.eta"
     assert split_name(tmp_path / "set.eta#x y") == (tmp_path / "set.eta", "x y")

@@ -27,6 +27,17 @@ from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
 
 SCHEMA = 1
+SECTIONS = (
+    "arch",
+    "cube",
+    "latent",
+    "lod",
+    "model",
+    "provenance",
+    "quality",
+    "transmission",
+    "weights",
+)
 KEY = "etendue"
 SET = "set"
 _REBAKE = "Bake it again or fetch an intact copy"
@@ -88,7 +99,20 @@ def read_artifact(path: str | os.PathLike[str], *, kind: str | None = None) -> A
         raise InputError(
             path, "holds the wrong kind of data", got=header.get("kind"), expected=kind
         )
+    _check_sections(path, header)
     return Artifact(header, tensors)
+
+
+def _check_sections(path: Path, header: Mapping[str, Any]) -> None:
+    """What are objects in the headers of all kinds, and of a set's materials, are objects."""
+    entries = header.get("materials")
+    for record in (header, *(entries if isinstance(entries, list) else ())):
+        for name in SECTIONS:
+            if isinstance(record, dict) and not isinstance(record.get(name, {}), dict):
+                raise InputError(
+                    path, f"has an unusable header.{name}", got=record[name], expected="an object",
+                    fix=_REBAKE,
+                )  # fmt: skip
 
 
 def join_materials(

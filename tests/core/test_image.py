@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from etendue.core.color import linear_to_srgb
 from etendue.core.errors import InputError
 from etendue.core.image import (
     read_image,
+    read_metadata,
     read_parts,
     require_finite,
     write_bytes_image,
@@ -127,6 +129,20 @@ def test_truncated_exr(tmp_path: Path) -> None:
     (tmp_path / "b.exr").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"b\.exr"):
         read_image(tmp_path / "b.exr")
+
+
+@pytest.mark.parametrize("byte", [0x80, 0xFF, 0xC3])
+def test_names_in_a_file_that_are_no_text(tmp_path: Path, byte: int) -> None:
+    """Wherever such a byte stands in the header, the file is read or refused."""
+    path = tmp_path / "a.exr"
+    write_exr(path, {"rgb": np.ones((2, 3, 3), np.float32)}, {"etendue:name": "abc"})
+    whole = path.read_bytes()
+    header = min(len(whole), 600)
+    for at in range(8, header):
+        path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+        with suppress(InputError):
+            read_parts(path)
+        assert isinstance(read_metadata(path), dict)
 
 
 def test_missing_image_and_folder(tmp_path: Path) -> None:

@@ -58,14 +58,12 @@ def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.nd
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = OpenImageIO.ImageInput.open(str(path), config)
     if source is None:
-        raise InputError(
-            path, f"cannot be read as an image ({_first_line(OpenImageIO.geterror())})"
-        )
+        raise InputError(path, f"cannot be read as an image ({_reason(OpenImageIO)})")
     parts: dict[str, np.ndarray] = {}
     try:
         while source.seek_subimage(len(parts), 0):
             spec = source.spec()
-            name = spec.get_string_attribute("oiio:subimagename") or f"part{len(parts)}"
+            name = _part_name(spec) or f"part{len(parts)}"
             if name in parts:
                 name = f"{name}.{len(parts)}"
             parts[name] = _read_part(path, source, len(parts))
@@ -87,10 +85,15 @@ def read_metadata(path: str | Path, prefix: str = "etendue:") -> dict[str, Any]:
 
     source = OpenImageIO.ImageInput.open(str(path))
     if source is None:
-        OpenImageIO.geterror()  # forgets it
+        _reason(OpenImageIO)  # which it then forgets
         return {}
-    found = {a.name: a.value for a in source.spec().extra_attribs if a.name.startswith(prefix)}
-    source.close()
+    try:
+        attributes = source.spec().extra_attribs
+        found = {a.name: a.value for a in attributes if a.name.startswith(prefix)}
+    except UnicodeDecodeError:
+        return {}
+    finally:
+        source.close()
     return {name.removeprefix(prefix): value for name, value in found.items()}
 
 
@@ -104,13 +107,24 @@ def _read_part(path: Path, source: Any, index: int) -> np.ndarray:
         )
     pixels = source.read_image(index, 0, 0, spec.nchannels, "float")
     if pixels is None:
-        raise InputError(path, f"is damaged ({_first_line(source.geterror())})")
+        raise InputError(path, f"is damaged ({_reason(source)})")
     array = np.asarray(pixels, np.float32)
     return np.ascontiguousarray(array.reshape(spec.height, spec.width, spec.nchannels))
 
 
-def _first_line(text: str) -> str:
-    lines = text.strip().splitlines()
+def _part_name(spec: Any) -> str:
+    try:
+        return str(spec.get_string_attribute("oiio:subimagename"))
+    except UnicodeDecodeError:
+        return ""
+
+
+def _reason(failed: Any) -> str:
+    """The first line of what OpenImageIO, or a file of it, says went wrong."""
+    try:
+        lines = str(failed.geterror()).strip().splitlines()
+    except UnicodeDecodeError:  # it quotes the damaged file
+        lines = []
     return lines[0] if lines else "unknown reason"
 
 
@@ -154,11 +168,11 @@ def write_exr(
     with atomic_path(path) as temporary:
         output = OpenImageIO.ImageOutput.create("exr")
         if output is None or not output.open(str(temporary), tuple(specs)):
-            raise InputError(path, f"cannot be written ({_first_line(OpenImageIO.geterror())})")
+            raise InputError(path, f"cannot be written ({_reason(OpenImageIO)})")
         for index, (spec, array) in enumerate(zip(specs, arrays.values(), strict=True)):
             ok = index == 0 or output.open(str(temporary), spec, "AppendSubimage")
             if not ok or not output.write_image(array):
-                raise InputError(path, f"cannot be written ({_first_line(output.geterror())})")
+                raise InputError(path, f"cannot be written ({_reason(output)})")
         output.close()
 
 
@@ -188,7 +202,7 @@ def write_bytes_image(path: str | Path, pixels: np.ndarray, quality: int = 90) -
         if output is None:
             raise InputError(path, "unknown image format", expected=".png or .jpg")
         if not output.open(str(temporary), spec) or not output.write_image(pixels):
-            raise InputError(path, f"cannot be written ({_first_line(output.geterror())})")
+            raise InputError(path, f"cannot be written ({_reason(output)})")
         output.close()
 
 
