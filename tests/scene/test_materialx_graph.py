@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from etendue.core.color import srgb_to_linear
+from etendue.core.errors import InputError
 from etendue.scene.materialx.document import standard_library
 from etendue.scene.materialx.graph import COMPONENTS, Evaluator
 
@@ -193,3 +194,30 @@ def test_srgb_shortcut_is_the_library_graph(tmp_path: Path, node: Any) -> None:
     body = node("srgb_texture_to_lin_rec709", "n", "color3", in_="color3: 0.02, 0.4, 0.9")
     value = _only(_evaluate(tmp_path, body))
     np.testing.assert_allclose(value, srgb_to_linear(np.array([0.02, 0.4, 0.9])), atol=1e-6)
+
+
+def test_a_connection_has_the_components_of_its_end(tmp_path: Path) -> None:
+    """One component stands for all, what is too much is left out, too few are an error."""
+    graph = (
+        '<nodegraph name="g"><constant name="a" type="float">'
+        '<input name="value" type="float" value="0.25"/></constant>'
+        '<constant name="b" type="vector2"><input name="value" type="vector2" value="1, 2"/>'
+        "</constant>"
+        '<constant name="c" type="vector4"><input name="value" type="vector4" value="1, 2, 3, 4"/>'
+        '</constant><output name="a_out" type="float" nodename="a"/>'
+        '<output name="b_out" type="vector2" nodename="b"/>'
+        '<output name="c_out" type="vector4" nodename="c"/></nodegraph>'
+    )
+
+    def add(output: str) -> np.ndarray:
+        node = (
+            '<add name="n" type="vector3">'
+            f'<input name="in1" type="vector3" nodegraph="g" output="{output}"/>'
+            '<input name="in2" type="vector3" value="10, 10, 10"/></add>'
+        )
+        return _evaluate(tmp_path, graph + node)
+
+    assert _only(add("a_out")) == [10.25, 10.25, 10.25]
+    assert _only(add("c_out")) == [11, 12, 13]
+    with pytest.raises(InputError, match="connected to another type; got 2 components, expected 3"):
+        add("b_out")

@@ -152,8 +152,18 @@ class Evaluator:
                 return self._file(element, space)
         source = self.source(element, scope)
         if source is not None:
-            return self.node(*source)
+            return self._as_type(element, self.node(*source))
         return self._constant(element)
+
+    def _as_type(self, element: Any, value: Any) -> Any:
+        """What a connection carries, with as many components as its end declares."""
+        size = COMPONENTS.get(element.getType())
+        if size is None or not isinstance(value, np.ndarray) or value.shape[-1] == size:
+            return value
+        if 1 < value.shape[-1] < size:
+            got = f"{value.shape[-1]} components"
+            raise self._error(element, "is connected to another type", got=got, expected=size)
+        return np.broadcast_to(value[..., :size], (*value.shape[:2], size))
 
     def _interface(self, element: Any, name: str, scope: Scope | None) -> tuple[Any, Scope | None]:
         if scope is None:
