@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from etendue.core.image import read_linear
 from etendue.render.build_film import add_camera
 from etendue.render.build_materials import Replacements, is_scalar
 from etendue.render.build_state import ParsedState, parser_config
 from etendue.scene.mesh import Mesh
-from etendue.scene.scene import Light, Scene, Surface
+from etendue.scene.scene import Environment, Light, Scene, Surface
 
 
 def gltf_state(mi: Any, scene: Scene, replacements: Replacements) -> ParsedState:
@@ -30,13 +32,15 @@ def gltf_state(mi: Any, scene: Scene, replacements: Replacements) -> ParsedState
         props.set_id(shape.name)
         props["bsdf"] = bsdf
         if shape.surface.emission is not None:
-            radiance = _texture(mi, shape.surface.emission)
+            radiance = _texture(mi, shape.surface.emission, light=True)
             props["emitter"] = mi.load_dict({"type": "area", "radiance": radiance})
         state.props(state.root)[f"shape_{number}"] = _mesh(mi, shape.name, shape.mesh, props)
         state.shape_names.append(shape.name)
     state.twins.update(replacements.twins)
     for number, light in enumerate(scene.lights):
         _add_light(mi, state, light, f"light{number}")
+    if scene.environment is not None:
+        _add_environment(mi, state, scene.environment)
     for camera in scene.cameras:
         add_camera(mi, state, camera)
     mi.parser.transform_upgrade(config, raw)
@@ -110,18 +114,36 @@ def _grid(value: np.ndarray, channels: int) -> np.ndarray:
     return value.reshape(*value.shape[:2], channels)
 
 
-def _texture(mi: Any, data: np.ndarray) -> Any:
-    """A raw bitmap texture, or a constant for a single texel."""
+def _texture(mi: Any, data: np.ndarray, *, light: bool = False) -> Any:
+    """A raw bitmap texture, or a constant for a single texel; only that of a light may pass 1."""
     data = np.ascontiguousarray(data, np.float32)
     if data.shape[:2] == (1, 1):
         if data.shape[2] == 1:
             return mi.load_dict({"type": "uniform", "value": float(data[0, 0, 0])})
+        if light:
+            return _light_color(mi, data[0, 0])
         return mi.load_dict({"type": "rgb", "value": [float(c) for c in data[0, 0]]})
     return mi.load_dict({"type": "bitmap", "data": mi.TensorXf(data), "raw": True})
 
 
+def _light_color(mi: Any, rgb: Sequence[float] | np.ndarray) -> Any:
+    return mi.load_dict({"type": "srgb", "color": [float(c) for c in rgb], "unbounded": True})
+
+
+def _add_environment(mi: Any, state: ParsedState, found: Environment) -> None:
+    """A dome's picture; USD and Mitsuba both have +y up and the middle of the picture at +z."""
+    if found.picture is None:
+        values: dict[str, Any] = {"radiance": _light_color(mi, found.scale)}
+        state.add("Emitter", "constant", "environment", values)
+        return
+    pixels = np.maximum(read_linear(found.picture)[..., :3], 0.0) * np.array(found.scale)
+    bitmap = mi.Bitmap(np.ascontiguousarray(pixels, np.float32))
+    turned = mi.ScalarTransform4f(found.to_world)
+    state.add("Emitter", "envmap", "environment", {"bitmap": bitmap, "to_world": turned})
+
+
 def _add_light(mi: Any, state: ParsedState, light: Light, name: str) -> None:
-    color = mi.load_dict({"type": "rgb", "value": [float(c) for c in light.intensity]})
+    color = _light_color(mi, light.intensity)
     if light.kind == "directional":
         values = {"direction": list(light.direction), "irradiance": color}
     elif light.kind == "point":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ _NOISE = (
         r"\1 line \2: ",
     ),
 )
+
+
+def _count(value: Any, what: str) -> int:
+    if not isinstance(value, int | float) or not math.isfinite(value) or value != int(value):
+        raise InputError(what, "is no whole number", got=value)
+    return int(value)
 
 
 @dataclass
@@ -116,7 +123,7 @@ class ParsedState:
             if props.plugin_name() == "direct":
                 return 2
             if "max_depth" in props:
-                return int(props["max_depth"])
+                return _count(props["max_depth"], "the integrator's max_depth")
         return None
 
     def hides_emitters(self) -> bool:
@@ -134,7 +141,7 @@ class ParsedState:
         """Samples per pixel the file asks for, None when it does not."""
         for props in map(self.props, self.of_type("Sampler")):
             if "sample_count" in props:
-                return int(props["sample_count"])
+                return _count(props["sample_count"], "the sampler's sample_count")
         return None
 
 

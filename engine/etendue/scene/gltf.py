@@ -54,13 +54,14 @@ def load_gltf(path: Path, assignments: Mapping[str, Path]) -> Scene:
     """Read a glTF 2.0 file; a mesh used by several nodes becomes one shape per node."""
     path = path.resolve()
     try:
-        return _load(path, read_gltf(path), assignments)
+        return load_document(path, read_gltf(path), assignments)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
         # JSON has no schema here: a value of the wrong kind shows up where it is used
         raise InputError(path, f"is damaged ({type(error).__name__}: {error})") from error
 
 
-def _load(path: Path, file: GltfFile, assignments: Mapping[str, Path]) -> Scene:
+def load_document(path: Path, file: GltfFile, assignments: Mapping[str, Path]) -> Scene:
+    """The scene of a document that is in memory."""
     gathered = _Gathered(file)
     scenes = file.json.get("scenes", [])
     if scenes:

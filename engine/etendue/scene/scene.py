@@ -16,6 +16,7 @@ from etendue.scene.mesh import Mesh
 
 MITSUBA_SUFFIXES = (".xml",)
 GLTF_SUFFIXES = (".gltf", ".glb")
+USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Light:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Light from infinitely far away, in latitude and longitude around the y axis."""
+
+    picture: Path | None  # None: equally bright everywhere
+    scale: tuple[float, float, float]  # RGB
+    to_world: np.ndarray  # (4, 4)
+
+
+@dataclass(frozen=True)
 class MitsubaXml:
     """A Mitsuba scene file as text, checked for safety; Mitsuba itself interprets it."""
 
@@ -68,6 +78,7 @@ class Scene:
     shapes: tuple[Shape, ...] = ()
     cameras: tuple[Camera, ...] = ()
     lights: tuple[Light, ...] = ()
+    environment: Environment | None = None
     assignments: Mapping[str, Path] = field(default_factory=dict)  # shape pattern -> material
     edits: Mapping[str, str] = field(default_factory=dict)  # OBJECT.NAME -> value
     following: Mapping[str, str] | None = None  # edits of the camera in the next frame
@@ -81,7 +92,7 @@ def load_scene(
     search: tuple[Path, ...] = (),
     assignments: Mapping[str, Path] | None = None,
 ) -> Scene:
-    """Read a Mitsuba XML or glTF 2.0 scene, chosen by suffix.
+    """Read a Mitsuba XML, glTF 2.0 or USD scene, chosen by suffix.
 
     `parameters` fill the `$name`s of a Mitsuba scene, `search` are extra folders for its
     resources, `assignments` replace materials of shapes (see `render.build`).
@@ -100,11 +111,18 @@ def load_scene(
             name = next(iter(parameters))
             raise InputError(path, "a glTF scene has no parameters", got=f"-D {name}=...")
         return load_gltf(path, replaced)
+    if suffix in USD_SUFFIXES:
+        from etendue.scene.usd import load_usd
+
+        if parameters:
+            name = next(iter(parameters))
+            raise InputError(path, "a USD stage has no parameters", got=f"-D {name}=...")
+        return load_usd(path, replaced)
     if not path.exists():
         raise InputError(path, "no such file", fix="Check the path")
     raise InputError(
         path,
         "unknown kind of scene",
         got=suffix or "no suffix",
-        expected=", ".join(MITSUBA_SUFFIXES + GLTF_SUFFIXES),
+        expected=", ".join(MITSUBA_SUFFIXES + GLTF_SUFFIXES + USD_SUFFIXES),
     )
