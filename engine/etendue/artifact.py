@@ -34,7 +34,6 @@ SECTIONS = (
     "lod",
     "model",
     "provenance",
-    "quality",
     "transmission",
     "weights",
 )

@@ -52,10 +52,10 @@ def test_missing_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_scene(tmp_path / "scene.xml")
     with pytest.raises(InputError, match="no such file"):
-        load_scene(tmp_path / "scene.usd")
-    (tmp_path / "scene.usd").write_text("#usda 1.0")
-    with pytest.raises(InputError, match=r"unknown kind of scene; got \.usd"):
-        load_scene(tmp_path / "scene.usd")
+        load_scene(tmp_path / "scene.obj")
+    (tmp_path / "scene.obj").write_text("v 0 0 0")
+    with pytest.raises(InputError, match=r"unknown kind of scene; got \.obj"):
+        load_scene(tmp_path / "scene.obj")
     (tmp_path / "dir.xml").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         load_scene(tmp_path / "dir.xml")
