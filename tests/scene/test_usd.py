@@ -301,6 +301,12 @@ def test_a_package_is_read_with_its_pictures(tmp_path: Path) -> None:
     [
         ("def Mesh {", "cannot be read as USD"),
         ("", "has no triangles to show"),
+        ('def Camera "C" {\n float focalLength = 0\n}\n', "is damaged .ZeroDivisionError"),
+        (
+            QUAD % 'def GeomSubset "S" {\n uniform token elementType = "face"\n'
+            'uniform token familyName = "materialBind"\n int[] indices = [7]\n}',
+            "is damaged .Index",
+        ),
         (QUAD.replace("[0, 1, 2, 3]", "[0, 1, 2, 9]") % "", "vertex index out of range; got 9"),
         (QUAD.replace("Counts = [4]", "Counts = [3]") % "", "do not fit their corners; got 4"),
         (

@@ -48,7 +48,7 @@ def run(
     """Look at a scene while it renders: orbit, change materials, compare, bake.
 
     Needs the extra `viewer` (PyQt6) and a display. The session is kept: a crash loses nothing.
-    With --web a page on this machine traces the paths itself (extra `slang`); Ctrl-C ends it.
+    With --web a page on this machine traces the paths itself (extra `web`); Ctrl-C ends it.
     """
     options.check_numbers(spp, 0, None)
     options.check_choices("auto", "auto", "auto", search or [])
@@ -81,7 +81,7 @@ def _web(scene: Path | None, loading: dict[str, Any], port: int, spp: int | None
     if importlib.util.find_spec("slangpy") is None:
         raise DeviceError(
             "etendue view --web", "needs slangpy, which is not installed",
-            fix='Run: pip install "etendue[slang]"',
+            fix='Run: pip install "etendue[web]"',
         )  # fmt: skip
     from etendue.scene.scene import load_scene
     from etendue.view.web import Server, serve

@@ -22,7 +22,7 @@ from etendue.core.files import atomic_path
 from etendue.core.image import write_exr, write_png
 from etendue.field.rays import Cube, look_at, sphere
 from etendue.render.aov import projection
-from etendue.render.job import Options, Watching, build_scene, picture_identity, render_built
+from etendue.render.job import Options, Watching, build_scene, picture_identity, sampled
 from etendue.scene.scene import Scene
 
 NOTE = "capture.json"  # what is being captured, until all of it is there and after
@@ -176,7 +176,7 @@ def _picture(
     )  # fmt: skip
     here = replace(scene, edits={**scene.edits, **edits})
     built = replace(build_scene(here, options, variant, lambda text: None), hide_emitters=True)
-    film = render_built("drjit", here, built, options, Watching())
+    film = sampled("drjit", here, built, options, Watching())
     if film.interrupted:
         raise KeyboardInterrupt
     alpha = film.aovs["alpha"][..., None]

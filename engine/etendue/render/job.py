@@ -186,18 +186,6 @@ def finished(picture: Any, options: Options) -> Any:
     return denoised(picture, options.aovs) if options.denoise else picture
 
 
-def render_built(
-    backend: str,
-    scene: Scene,
-    built: BuiltScene,
-    options: Options,
-    watching: Watching,
-    output: Path | None = None,
-) -> Any:
-    """`sampled`, then `finished`."""
-    return finished(sampled(backend, scene, built, options, watching, output), options)
-
-
 def _progressive(
     scene: Scene,
     built: BuiltScene,

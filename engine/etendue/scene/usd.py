@@ -88,6 +88,9 @@ def load_usd(path: Path, assignments: Mapping[str, Path]) -> Scene:
     except Tf.ErrorException as error:
         said = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as USD ({said[:300]})") from None
+    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+        # attributes hold what their prim's schema does not
+        raise InputError(path, f"is damaged ({type(error).__name__}: {error})") from error
     document.json["buffers"] = [{"byteLength": len(document.data)}]
     file = GltfFile(path, document.json, (bytes(document.data),))
     scene = load_document(path, file, assignments)

@@ -111,7 +111,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self._inside()
         if path is None:
             return
-        size = int(self.headers.get("Content-Length") or 0)
+        length = self.headers.get("Content-Length") or ""
+        size = int(length) if length.isdecimal() else 0
         if path != "frame" or not 0 < size <= MOST:
             self.close_connection = True
             self._no("no such request")
