@@ -37,13 +37,14 @@ from etendue.bake.train import Progress
 from etendue.core.errors import EtendueError
 from etendue.field.base import LOG_SIGMA, Model, Params, density, head
 from etendue.field.file import OCCUPANCY, Field, write_field
-from etendue.field.march import Samples, composite, place, render
+from etendue.field.march import Samples, composite, place, render, through
 from etendue.field.occupancy import Occupancy, pack
 from etendue.field.rays import Rays, sphere
 
 WEIGHTS = {"features": 2e-3, "sigma": 2e-3, "rgb": 2e-3}  # beside rendered colours, as published
 FADE = 0.995  # of the weight of features, per step
 FEATURES_END, VOLUME_END = 1 / 15, 1 / 6  # shares of the steps after which a stage is over
+UNSEEN = 1e-3  # light that reaches a point, below which nothing is asked there
 JUDGES = 4096  # rays that the student is judged by
 
 
@@ -115,11 +116,13 @@ def _digest(teacher: Field) -> str:
     return digest(said, tensors)
 
 
-def random_rays(count: int, distance: float, generator: torch.Generator) -> Rays:
-    """Rays of cameras all around, `distance` from the cube's middle, towards points of the cube."""
+def random_rays(
+    count: int, occupancy: Occupancy, distance: float, generator: torch.Generator
+) -> Rays:
+    """Rays of cameras all around, `distance` from the cube's middle, towards filled cells."""
     eyes = torch.randn(count, 3, generator=generator)
     origin = 0.5 + max(distance, 0.9) * torch.nn.functional.normalize(eyes, dim=-1)
-    to = torch.rand(count, 3, generator=generator)
+    to = occupancy.points(count, generator)
     return Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
 
 
@@ -132,20 +135,21 @@ def teacher_loss(
     """
 
     def loss(params: Params, occupancy: Occupancy, step: int, generator: torch.Generator) -> Tensor:
-        seen = random_rays(rays, teacher.distance, generator)
+        rendered = plan is None or step >= plan.rendered
+        seen = random_rays(rays, occupancy, teacher.distance, generator)
         jitter = torch.rand(rays, generator=generator) - 0.5
         samples = place(seen, occupancy, jitter)
-        total = torch.zeros(())
         with torch.no_grad():
-            asked = _ask(teacher.model, teacher.params, samples, features=features)
+            samples, asked = _reached(samples, rays, teacher, features=features)
         told = _ask(model, params, samples, features=features)
+        total = torch.zeros(())
         if features and plan is not None:
             weight = WEIGHTS["features"] * FADE ** max(0, step - plan.volume)
             total = total + weight * _features_error(told.features, asked.features)
         if plan is not None and step >= plan.volume:
             total = total + WEIGHTS["sigma"] * _log_error(told.log_sigma, asked.log_sigma)
             total = total + WEIGHTS["rgb"] * _color_error(told.rgb, asked)
-        if plan is None or step >= plan.rendered:
+        if rendered:
             backs = torch.rand(rays, 3, generator=generator)
             pictures = [
                 composite(samples, rays, a.rgb, density(a.log_sigma)).over(backs)
@@ -157,11 +161,27 @@ def teacher_loss(
     return loss
 
 
+def _reached(
+    samples: Samples, rays: int, teacher: Field, *, features: bool
+) -> tuple[Samples, _Answer]:
+    """The samples that the teacher lets light reach, and what it says there.
+
+    What lies behind is arbitrary: nothing ever showed it.
+    """
+    found = _ask(teacher.model, teacher.params, samples, features=features)
+    kept = through(samples, rays, density(found.log_sigma)) > UNSEEN
+    return samples.rows(kept), found.rows(kept)
+
+
 @dataclass(frozen=True)
 class _Answer:
     features: Tensor
     rgb: Tensor
     log_sigma: Tensor
+
+    def rows(self, index: Tensor) -> _Answer:
+        """The chosen ones."""
+        return _Answer(self.features[index], self.rgb[index], self.log_sigma[index])
 
 
 def _ask(model: Model, params: Params, samples: Samples, *, features: bool) -> _Answer:

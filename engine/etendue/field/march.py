@@ -36,6 +36,10 @@ class Samples:
     t: Tensor  # (m,)
     dt: Tensor  # (m,)
 
+    def rows(self, index: Tensor) -> Samples:
+        """The chosen points."""
+        return Samples(self.ray[index], self.x[index], self.d[index], self.t[index], self.dt[index])
+
 
 @dataclass(frozen=True)
 class Marched:
@@ -86,15 +90,20 @@ def place(
     return Samples(ray, x[kept], rays.direction[ray], t[kept], dt[ray])
 
 
-def composite(samples: Samples, count: int, rgb: Tensor, sigma: Tensor) -> Marched:
-    """Sums over the samples of `count` rays of colours (m, 3) at densities (m,)."""
+def through(samples: Samples, count: int, sigma: Tensor) -> Tensor:
+    """What of `count` rays reaches each of their samples (m,) through densities (m,)."""
     thick = (sigma * samples.dt).double()
     total = torch.cumsum(thick, 0) - thick
     here = torch.bincount(samples.ray, minlength=count)
     starts = torch.cumsum(here, 0) - here
     before = torch.cat([total, total.new_zeros(1)])[starts.clamp(max=len(total))]
-    through = torch.exp(-(total - before[samples.ray])).to(rgb.dtype)
-    weight = through * -torch.expm1(-thick).to(rgb.dtype)
+    return torch.exp(-(total - before[samples.ray])).to(sigma.dtype)
+
+
+def composite(samples: Samples, count: int, rgb: Tensor, sigma: Tensor) -> Marched:
+    """Sums over the samples of `count` rays of colours (m, 3) at densities (m,)."""
+    absorbed = -torch.expm1(-(sigma * samples.dt))
+    weight = through(samples, count, sigma) * absorbed
     color = rgb.new_zeros(count, 3).index_add(0, samples.ray, weight[:, None] * rgb)
     alpha = rgb.new_zeros(count).index_add(0, samples.ray, weight)
     depth = rgb.new_zeros(count).index_add(0, samples.ray, weight * samples.t)

@@ -38,6 +38,16 @@ class Occupancy:
         """Whether points (n, 3) lie in cells that count."""
         return self.mask[self.index(x)]
 
+    def points(self, count: int, generator: torch.Generator) -> Tensor:
+        """Random points (count, 3) of the cells that count; of the cube where none does."""
+        cells = torch.nonzero(self.mask)[:, 0]
+        if not len(cells):
+            return torch.rand(count, 3, generator=generator)
+        cell = cells[torch.randint(len(cells), (count,), generator=generator)]
+        n = self.cells
+        low = torch.stack([cell // (n * n), cell // n % n, cell % n], -1)
+        return (low + torch.rand(count, 3, generator=generator)) / n
+
     def index(self, x: Tensor) -> Tensor:
         """Cells (n,) of points (n, 3)."""
         place = (x * self.cells).long().clamp(0, self.cells - 1)
