@@ -57,6 +57,7 @@ class FieldFit:
     optimizer: torch.optim.Optimizer
     occupancy: Occupancy
     watches: bool  # whether occupancy follows the model
+    rate: float  # learning rate at the beginning
     step: int = 0
     history: list[list[float]] = field(default_factory=list)
 
@@ -67,19 +68,25 @@ def begin(
     *,
     params: Params | None = None,
     occupancy: Occupancy | None = None,
+    prepare: Callable[[Params], Params] | None = None,
 ) -> FieldFit:
-    """A fresh fit; a given `occupancy` is kept as it is."""
+    """A fresh fit; a teacher's `occupancy` is kept as it is.
+
+    `prepare` makes what is learned with of what is learned.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     own = model.init(generator) | {n: v.clone() for n, v in (params or {}).items()}
+    own = own if prepare is None else prepare(own)
     for value in own.values():
         value.requires_grad_(True)
     watches = occupancy is None
     found = Occupancy.full(STEP) if occupancy is None else occupancy
-    return FieldFit(model, own, _adam(own), found, watches)
+    rate = settings.rate * (model.rate if watches else model.taught_rate)
+    return FieldFit(model, own, _adam(own), found, watches, rate)
 
 
 def _adam(params: Params) -> torch.optim.Optimizer:
-    return torch.optim.Adam(params.values(), lr=0.0, betas=(0.9, 0.99), eps=1e-15)
+    return torch.optim.Adam(params.values(), lr=0.0, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
 
 def run(
@@ -101,7 +108,7 @@ def run(
         share = fit.step / settings.steps
         cosine = RATE_END + (1 - RATE_END) * 0.5 * (1 + math.cos(math.pi * share))
         for group in fit.optimizer.param_groups:
-            group["lr"] = fit.model.rate * settings.rate * cosine * min(1.0, (fit.step + 1) / 20)
+            group["lr"] = fit.rate * cosine * min(1.0, (fit.step + 1) / 20)
         fit.optimizer.step()
         now = float(value.detach())
         if not math.isfinite(now):

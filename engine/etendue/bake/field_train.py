@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from etendue.core.errors import InputError
 from etendue.field.base import Model, Params
 from etendue.field.data import Dataset, Photos, Pixels, pixels
 from etendue.field.file import Field, write_field
-from etendue.field.march import STEP, Marched, march, render
+from etendue.field.march import STEP, Marched, lit, march, render
 from etendue.field.occupancy import Occupancy, survey
 from etendue.field.rays import Cube, View
 
+LOOKED_AT = 1 << 16  # pixels from which the cells that photos show are found
 EVERY_S = 10.0  # between two checkpoints
 
 
@@ -53,7 +55,7 @@ def train(
     settings.check()
     own = pixels(data.train, data.cube)
     key = identity(model, settings, digest(own), {})
-    fit = begin(model, settings)
+    fit = begin(model, settings, prepare=getattr(model, "learning", None))
     fit = resumed(fit, output, key, resume)
     began = time.monotonic()
     fit = run(
@@ -65,7 +67,7 @@ def train(
         stop=stop,
     )
     seconds = round(time.monotonic() - began, 1)
-    made = finished(fit, data.cube, name, data.distance, settings)
+    made = _shown(finished(fit, data.cube, name, data.distance, settings), own)
     made = with_info(made, {
         "photos": len(data.train), "seconds": seconds, "psnr_test_db": psnr(made, data.test)
     })  # fmt: skip
@@ -97,11 +99,22 @@ def finished(
 ) -> Field:
     """The field of a fit, with what of it is empty."""
     params = {n: v.detach() for n, v in fit.params.items()}
+    if hasattr(fit.model, "learned"):
+        params = fit.model.learned(params)
     found = fit.occupancy
     if fit.watches:
         found = survey(lambda x: fit.model.log_density(params, x), STEP, settings.seed)
     info = {"steps": fit.step, "seed": settings.seed, "rays": settings.rays}
     return Field(fit.model, params, cube, found, name, distance, info)
+
+
+def _shown(made: Field, own: Pixels) -> Field:
+    """The same without cells that no photo shows."""
+    generator = torch.Generator().manual_seed(int(made.info["seed"]))
+    chosen = torch.randint(len(own.alpha), (min(LOOKED_AT, len(own.alpha)),), generator=generator)
+    found = lit(lambda x: made.model.log_density(made.params, x), own.rays.rows(chosen),
+                made.occupancy)  # fmt: skip
+    return replace(made, occupancy=found)
 
 
 def with_info(made: Field, info: dict[str, Any]) -> Field:

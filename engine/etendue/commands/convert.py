@@ -22,8 +22,8 @@ def run(
     output: Annotated[Path, typer.Option("-o", "--output", help="The new .eta file.")],
     to: options.Model,
     size: options.Size = None,
-    steps: options.Steps = 1000,
-    rays: options.Rays = 1024,
+    steps: options.Steps = 800,
+    rays: options.Rays = 256,
     seed: options.Seed = 0,
     min_psnr: Annotated[
         float | None, typer.Option(help="dB against the old field; below it nothing is written.")

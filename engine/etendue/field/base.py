@@ -32,6 +32,7 @@ class Model(Protocol):
     kind: ClassVar[str]
     has_features: ClassVar[bool]
     rate: ClassVar[float]  # learning rate of Adam
+    taught_rate: ClassVar[float]  # the same when another field teaches it at points
 
     def init(self, generator: torch.Generator) -> Params:
         """Fresh parameters."""

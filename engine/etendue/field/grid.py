@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor
 
 from etendue.core.errors import InputError
-from etendue.field.base import Params, corners, mix, spherical_harmonics
+from etendue.field.base import LOG_SIGMA, Params, corners, mix, spherical_harmonics
+from etendue.field.rays import sphere
 
 SH = 3  # bands of the colour: 9 coefficients per channel
 CHANNELS = 1 + 3 * SH * SH
+COARSE = (2, 4, 8)  # of the full size, the coarser grids that are added while it learns
+LOOKS = 24  # directions from which a point's colours are asked
+DARKEST = 2e-3  # colour, so that its logit is finite
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Grid:
     kind: ClassVar[str] = "grid"
     has_features: ClassVar[bool] = False
     rate: ClassVar[float] = 5e-2
+    taught_rate: ClassVar[float] = 1.5e-2  # begins with samples
 
     size: int = 64
 
@@ -30,17 +36,64 @@ class Grid:
         values = 0.01 * torch.randn(self.size**3, CHANNELS, generator=generator)
         return {"values": values}
 
+    def learning(self, params: Params) -> Params:
+        """Parameters that learn from few rays: coarser grids are added to the values.
+
+        Without them a ray moves none but the points beside it. `learned` takes them in again.
+        """
+        sizes = {f"coarse{k}": max(2, self.size // k) for k in COARSE}
+        return params | {n: torch.zeros(size**3, CHANNELS) for n, size in sizes.items()}
+
+    def learned(self, params: Params) -> Params:
+        """The values alone, to the same field but for what no coarser grid can say."""
+        return {
+            "values": torch.cat([self._values(params, x) for x in self._points().split(1 << 15)])
+        }
+
+    def _points(self) -> Tensor:
+        axis = torch.linspace(0, 1, self.size)
+        return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+    def _values(self, params: Params, x: Tensor, channels: int = CHANNELS) -> Tensor:
+        total = mix(params["values"][:, :channels], *corners(x, self.size, (0, 1, 2)))
+        for name, value in params.items():
+            if name.startswith("coarse"):
+                size = round(len(value) ** (1 / 3))
+                total = total + mix(value[:, :channels], *corners(x, size, (0, 1, 2)))
+        return total
+
+    @torch.no_grad()
+    def sampled(
+        self, log_density: Callable[[Tensor], Tensor], colors: Callable[[Tensor, Tensor], Tensor]
+    ) -> Params:
+        """What another field says at the points: log sigma, and colours by least squares.
+
+        `colors` gives rgb (n, k, 3) at points (n, 3) in each of k directions (k, 3).
+        """
+        d = torch.from_numpy(sphere(LOOKS)).float()
+        inverse = torch.linalg.pinv(spherical_harmonics(d, SH))  # (9, looks)
+        parts = []
+        for x in self._points().split(1 << 14):
+            own = log_density(x).clamp(LOG_SIGMA[0] - 1, LOG_SIGMA[1] + 1)
+            values = torch.cat([own[:, None], torch.zeros(len(x), CHANNELS - 1)], -1)
+            seen = torch.nonzero(own > LOG_SIGMA[0])[:, 0]
+            if len(seen):
+                logits = torch.logit(colors(x[seen], d).clamp(DARKEST, 1 - DARKEST))
+                values[seen, 1:] = torch.einsum("kl,nlc->nck", inverse, logits).flatten(1)
+            parts.append(values)
+        return {"values": torch.cat(parts)}
+
     def features(self, params: Params, x: Tensor) -> Tensor:
         """There are none."""
         raise InputError("grid", "has no features")
 
     def query(self, params: Params, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """rgb (n, 3) and log sigma (n,)."""
-        values = mix(params["values"], *corners(x, self.size, (0, 1, 2)))
+        values = self._values(params, x)
         waves = values[:, 1:].unflatten(-1, (3, SH * SH))
         color = (waves * spherical_harmonics(d, SH)[:, None]).sum(-1)
         return torch.sigmoid(color), values[:, 0]
 
     def log_density(self, params: Params, x: Tensor) -> Tensor:
         """Log sigma (n,)."""
-        return mix(params["values"][:, :1], *corners(x, self.size, (0, 1, 2)))[:, 0]
+        return self._values(params, x, 1)[:, 0]

@@ -33,6 +33,7 @@ class HashGrid:
     kind: ClassVar[str] = "hashgrid"
     has_features: ClassVar[bool] = True
     rate: ClassVar[float] = 1e-2
+    taught_rate: ClassVar[float] = 1e-2
 
     levels: int = 8
     coarsest: int = 8

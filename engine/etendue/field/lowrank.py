@@ -20,6 +20,7 @@ class _LowRank:
 
     has_features: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-2
+    taught_rate: ClassVar[float] = 2e-2
 
     size: int = 64  # points per axis
     density_rank: int = 8

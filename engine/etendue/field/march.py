@@ -7,8 +7,9 @@ sum_k T_k alpha_k c_k with T_k = exp(-sum_{j<k} sigma_j dt_j).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ STEPS = 128  # along the cube's diagonal
 STEP = 3**0.5 / STEPS
 STOP = 1e-3  # a ray ends when it lets no more than this through
 WAVE = 16  # steps between two looks at which rays go on
+SHOWN = 5e-3  # of a pixel's light, from which on a cell counts as shown by it
 CHUNK = 8192  # rays at a time
 
 Query = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -117,6 +119,36 @@ def march(query: Query, rays: Rays, occupancy: Occupancy, jitter: Tensor | None 
     return composite(samples, len(rays), rgb, density(log_sigma))
 
 
+def waves(
+    rays: Rays,
+    occupancy: Occupancy,
+    ask: Callable[[Samples], tuple[Any, Tensor]],
+    jitter: Tensor | None = None,
+    stop: float = STOP,
+) -> Iterator[tuple[Samples, Any, Tensor, Tensor]]:
+    """(samples, what was said there, sigma, light that gets there), `WAVE` steps at a time.
+
+    `ask` gives an answer and sigma (m,) at samples. A ray is over when it lets no more than `stop`
+    through, so what lies far behind a surface is never asked for.
+    """
+    near, far = span(rays)
+    most = int(torch.ceil(((far - near) / occupancy.step).max())) if len(rays) else 0
+    left = torch.ones(len(rays))
+    alive = torch.nonzero(far > near)[:, 0]
+    for first in range(0, most, WAVE):
+        if not len(alive):
+            return
+        moved = None if jitter is None else jitter[alive]
+        samples = place(rays.rows(alive), occupancy, moved, (first, first + WAVE))
+        if len(samples.ray):
+            answer, sigma = ask(samples)
+            light = left[alive][samples.ray] * through(samples, len(alive), sigma)
+            yield replace(samples, ray=alive[samples.ray]), answer, sigma, light
+            thick = torch.zeros(len(alive)).index_add(0, samples.ray, sigma * samples.dt)
+            left[alive] = left[alive] * torch.exp(-thick)
+        alive = alive[left[alive] > stop]
+
+
 @torch.no_grad()
 def render(model: Model, params: Params, rays: Rays, occupancy: Occupancy) -> Marched:
     """Chunk by chunk, and rays end when they let nothing through."""
@@ -129,22 +161,33 @@ def render(model: Model, params: Params, rays: Rays, occupancy: Occupancy) -> Ma
 
 
 def _chunk(query: Query, rays: Rays, occupancy: Occupancy) -> Marched:
-    near, far = span(rays)
-    most = int(torch.ceil(((far - near) / occupancy.step).max())) if len(rays) else 0
-    rgb, through = torch.zeros(len(rays), 3), torch.ones(len(rays))
-    depth = torch.zeros(len(rays))
-    alive = torch.nonzero(far > near)[:, 0]
-    for first in range(0, most, WAVE):
-        if not len(alive):
-            break
-        samples = place(rays.rows(alive), occupancy, window=(first, first + WAVE))
-        if len(samples.ray):
-            color, log_sigma = query(samples.x, samples.d)
-            part = composite(samples, len(alive), color, density(log_sigma))
-            left = through[alive]
-            rgb[alive] += left[:, None] * part.rgb
-            depth[alive] += left * part.alpha * part.depth
-            through[alive] = left * (1 - part.alpha)
-        alive = alive[through[alive] > STOP]
-    alpha = 1 - through
-    return Marched(rgb, alpha, depth / alpha.clamp(min=1e-6))
+    def ask(samples: Samples) -> tuple[Tensor, Tensor]:
+        rgb, log_sigma = query(samples.x, samples.d)
+        return rgb, density(log_sigma)
+
+    color, alpha, depth = torch.zeros(len(rays), 3), torch.zeros(len(rays)), torch.zeros(len(rays))
+    for samples, rgb, sigma, light in waves(rays, occupancy, ask):
+        weight = light * -torch.expm1(-sigma * samples.dt)
+        color.index_add_(0, samples.ray, weight[:, None] * rgb)
+        alpha.index_add_(0, samples.ray, weight)
+        depth.index_add_(0, samples.ray, weight * samples.t)
+    return Marched(color, alpha, depth / alpha.clamp(min=1e-6))
+
+
+@torch.no_grad()
+def lit(log_density: Callable[[Tensor], Tensor], rays: Rays, occupancy: Occupancy) -> Occupancy:
+    """Without the cells that show on none of the rays.
+
+    What photos never showed is arbitrary, like the inside of solids (Fridovich-Keil et al. 2022
+    drop it by its weight in the pictures, too).
+    """
+    most = torch.zeros(occupancy.cells**3)
+
+    def ask(samples: Samples) -> tuple[None, Tensor]:
+        return None, density(log_density(samples.x))
+
+    for chunk in torch.arange(len(rays)).split(CHUNK):
+        for samples, _, sigma, light in waves(rays.rows(chunk), occupancy, ask):
+            weight = light * -torch.expm1(-sigma * samples.dt)
+            most.scatter_reduce_(0, occupancy.index(samples.x), weight, "amax")
+    return replace(occupancy, sigma=torch.where(most > SHOWN, occupancy.sigma, 0.0))

@@ -19,6 +19,7 @@ class Mlp:
     kind: ClassVar[str] = "mlp"
     has_features: ClassVar[bool] = True
     rate: ClassVar[float] = 4e-3
+    taught_rate: ClassVar[float] = 1.2e-2
 
     width: int = 128
     depth: int = 4

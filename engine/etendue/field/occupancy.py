@@ -38,6 +38,12 @@ class Occupancy:
         """Whether points (n, 3) lie in cells that count."""
         return self.mask[self.index(x)]
 
+    def grown(self) -> Occupancy:
+        """With the neighbours of the cells that count."""
+        n = self.cells
+        most = torch.nn.functional.max_pool3d(self.sigma.reshape(1, 1, n, n, n), 3, 1, 1)
+        return Occupancy(most.reshape(-1), n, self.step)
+
     def points(self, count: int, generator: torch.Generator) -> Tensor:
         """Random points (count, 3) of the cells that count; of the cube where none does."""
         cells = torch.nonzero(self.mask)[:, 0]

@@ -21,7 +21,7 @@ def run(
     """Draw a field from around, side by side before white."""
     import numpy as np
 
-    from etendue.bake.field_distill import show
+    from etendue.bake.field_judge import show
     from etendue.core.image import write_png
     from etendue.field.file import read_field
 

@@ -1,0 +1,153 @@
+"""What a teacher says along rays and at points, asked once and used for many steps.
+
+Asking the teacher costs as much as teaching the student, and a ray may be shown more than once:
+every `EPOCH` steps a fresh pool is made of `SHARE` times the rays of a step. A pool depends on the
+seed and on its number only, so an interrupted training meets the same ones again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from etendue.field.base import Model, Params, density, head
+from etendue.field.file import Field
+from etendue.field.march import Samples, place, waves
+from etendue.field.occupancy import Occupancy
+from etendue.field.rays import Rays
+
+EPOCH = 128  # steps that a pool is used for
+SHARE = 32  # rays in a pool, for each ray of a step
+POINTS = 2  # points of a step, for each of its rays
+UNSEEN = 1e-3  # light that reaches a point, below which rays ask nothing there
+CHUNK = 4096  # rays asked about at a time
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a field says at points."""
+
+    features: Tensor  # (m, 16), or log sigma alone where there are none
+    rgb: Tensor  # (m, 3)
+    log_sigma: Tensor  # (m,)
+
+    def rows(self, index: Tensor) -> Answer:
+        """The chosen ones."""
+        return Answer(self.features[index], self.rgb[index], self.log_sigma[index])
+
+
+def joined(*parts: Answer) -> Answer:
+    """One after the other."""
+    return Answer(*(_joined(list(parts), n) for n in ("features", "rgb", "log_sigma")))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Samples of rays, sorted by ray, and single points, with the teacher's answers."""
+
+    samples: Samples
+    answers: Answer
+    starts: Tensor  # (rays + 1,)
+    x: Tensor  # (points, 3)
+    d: Tensor
+    told: Answer
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a step is taught: `count` rays, and points beside them."""
+
+    count: int
+    samples: Samples
+    answers: Answer
+    x: Tensor
+    d: Tensor
+    told: Answer
+
+
+def ask(model: Model, params: Params, x: Tensor, d: Tensor, *, features: bool) -> Answer:
+    """The answers at points (m, 3) in directions (m, 3)."""
+    if not features:
+        rgb, log_sigma = model.query(params, x, d)
+        return Answer(log_sigma[:, None], rgb, log_sigma)
+    found = model.features(params, x)
+    return Answer(found, head(params, found, d), found[:, 0])
+
+
+def random_rays(
+    count: int, occupancy: Occupancy, distance: float, generator: torch.Generator
+) -> Rays:
+    """Rays of cameras all around, `distance` from the cube's middle, towards filled cells."""
+    origin = 0.5 + max(distance, 0.9) * directions(count, generator)
+    to = occupancy.points(count, generator)
+    return Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
+
+
+def directions(count: int, generator: torch.Generator) -> Tensor:
+    """Uniform unit vectors (count, 3)."""
+    return torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+
+
+@torch.no_grad()
+def fill(teacher: Field, rays: int, seed: int, epoch: int, *, features: bool) -> Pool:
+    """Pool number `epoch` for steps of `rays` rays."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch * 15_485_863 + 7) % 2**63)
+    count = SHARE * rays
+    seen = random_rays(count, teacher.occupancy, teacher.distance, generator)
+    jitter = torch.rand(count, generator=generator) - 0.5
+    parts = [
+        _reached(teacher, seen.rows(part), jitter[part], int(part[0]), features=features)
+        for part in torch.arange(count).split(CHUNK)
+    ]
+    samples = Samples(*(_joined([p[0] for p in parts], n) for n in ("ray", "x", "d", "t", "dt")))
+    found = joined(*(p[1] for p in parts))
+    here = torch.bincount(samples.ray, minlength=count)
+    starts = torch.cat([here.new_zeros(1), here.cumsum(0)])
+    x = teacher.occupancy.points(POINTS * count, generator)
+    d = directions(POINTS * count, generator)
+    told = [
+        ask(teacher.model, teacher.params, x[part], d[part], features=features)
+        for part in torch.arange(len(x)).split(16 * CHUNK)
+    ]
+    return Pool(samples, found, starts, x, d, joined(*told))
+
+
+def _joined(parts: list[Samples] | list[Answer], name: str) -> Tensor:
+    return torch.cat([getattr(part, name) for part in parts])
+
+
+def _reached(
+    teacher: Field, rays: Rays, jitter: Tensor, first_ray: int, *, features: bool
+) -> tuple[Samples, Answer]:
+    """The samples that light still reaches: what lies behind is arbitrary."""
+
+    def say(samples: Samples) -> tuple[Answer, Tensor]:
+        found = ask(teacher.model, teacher.params, samples.x, samples.d, features=features)
+        return found, density(found.log_sigma)
+
+    nowhere = place(rays.rows(slice(0, 0)), teacher.occupancy)
+    parts = [(nowhere, say(nowhere)[0])]
+    for samples, found, _, light in waves(rays, teacher.occupancy, say, jitter, UNSEEN):
+        kept = light > UNSEEN
+        parts.append((samples.rows(kept), found.rows(kept)))
+    samples = Samples(*(_joined([p[0] for p in parts], n) for n in ("ray", "x", "d", "t", "dt")))
+    order = torch.argsort(samples.ray, stable=True)  # waves are in the order of distance
+    own = samples.rows(order)
+    return replace(own, ray=own.ray + first_ray), joined(*(p[1] for p in parts)).rows(order)
+
+
+def draw(pool: Pool, rays: int, generator: torch.Generator) -> Lesson:
+    """`rays` rays of a pool with all their samples, and points."""
+    chosen = torch.randint(len(pool.starts) - 1, (rays,), generator=generator)
+    here = pool.starts[chosen + 1] - pool.starts[chosen]
+    ray = torch.repeat_interleave(torch.arange(rays), here)
+    before = torch.cumsum(here, 0) - here
+    index = torch.arange(len(ray)) - before[ray] + pool.starts[chosen][ray]
+    s = pool.samples.rows(index)
+    at = torch.randint(len(pool.x), (POINTS * rays,), generator=generator)
+    return Lesson(
+        rays, Samples(ray, s.x, s.d, s.t, s.dt), pool.answers.rows(index),
+        pool.x[at], pool.d[at], pool.told.rows(at),
+    )  # fmt: skip
