@@ -84,7 +84,9 @@ def convert(
     shared = model.has_features and teacher.model.has_features
     plan = field_distill.Stages.between(teacher.model, model, settings.steps)
     start = {} if how == "rendered" else field_distill.first_guess(teacher, model)
-    plan = {"stages": plan, "no_features": plan, "no_volume": field_distill.Stages(0, 0)}.get(how)
+    cut = {"no_features": field_distill.Stages(0, plan.rendered), "rendered": None}
+    cut |= {"stages": plan, "no_volume": field_distill.Stages(0, 0)}
+    plan = cut[how]
     shared = shared and how == "stages"
     fit = field_fit.begin(model, settings, params=start, occupancy=teacher.occupancy)
     looks: list[tuple[float, float]] = []

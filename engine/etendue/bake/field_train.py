@@ -99,8 +99,8 @@ def finished(
 ) -> Field:
     """The field of a fit, with what of it is empty."""
     params = {n: v.detach() for n, v in fit.params.items()}
-    if hasattr(fit.model, "learned"):
-        params = fit.model.learned(params)
+    learned = getattr(fit.model, "learned", None)
+    params = params if learned is None else learned(params)
     found = fit.occupancy
     if fit.watches:
         found = survey(lambda x: fit.model.log_density(params, x), STEP, settings.seed)

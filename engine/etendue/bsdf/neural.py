@@ -16,7 +16,6 @@ import numpy as np
 from etendue.artifact import Artifact, digest, read_material, require, split_name
 from etendue.bsdf.base import BSDFSample, ShadingPoint
 from etendue.bsdf.latent_store import store_of
-from etendue.bsdf.networks import networks
 from etendue.bsdf.neural_numpy import (
     ALPHA_FLOOR,
     DIRECT_INPUTS,
@@ -30,6 +29,7 @@ from etendue.bsdf.neural_numpy import (
 )
 from etendue.bsdf.pyramid import LatentPyramid
 from etendue.core.errors import InputError
+from etendue.device.networks import networks
 from etendue.formats import latents, weights
 from etendue.formats.material import latent_format, texel_count
 from etendue.formats.material import resolution as material_resolution

@@ -30,6 +30,10 @@ Material = Annotated[
         help="SHAPES=FILE.eta[#NAME] or FILE.mtlx[#NAME]; SHAPES: names or patterns, a,b*."
     ),
 ]
+Field = Annotated[
+    list[Path] | None,
+    typer.Option(help="The .eta file of a radiance field that stands where its photos were taken."),
+]
 Aov = Annotated[str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")]
 MaxDepth = Annotated[int | None, typer.Option(help="Longest path, in segments; -1 is unlimited.")]
 Camera = Annotated[str | None, typer.Option(help="Name or number of the camera.")]
@@ -86,14 +90,19 @@ def window(size: str | None, crop: str | None) -> tuple[Any, Any]:
 
 
 def loading(
-    define: list[str], edits: list[str], search: list[Path], material: list[str]
+    define: list[str],
+    edits: list[str],
+    search: list[Path],
+    material: list[str],
+    fields: list[Path] | None = None,
 ) -> dict[str, Any]:
-    """What `load_scene` gets, and `edits`."""
+    """What `load_scene` gets."""
     return {
         "parameters": dict(parse_pair(text, "-D") for text in define),
         "search": tuple(search),
         "assignments": materials(material),
         "edits": parse_edits(edits),
+        "fields": tuple(fields or []),
     }
 
 

@@ -170,9 +170,7 @@ class Command:
 
     def load(self) -> Scene:
         """Read the scene."""
-        loading = dict(self.loading)
-        edits = loading.pop("edits")
-        return replace(load_scene(self.scene, **loading), edits=edits)
+        return load_scene(self.scene, **self.loading)
 
     def render(self, scene: Scene) -> tuple[dict[str, Any], bool]:
         """The picture or the frames; figures, and whether Ctrl-C came."""

@@ -91,8 +91,7 @@ def _web(scene: Path | None, loading: dict[str, Any], port: int, spp: int | None
         if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
             webbrowser.open(server.address)
 
-    edits = loading.pop("edits")
-    described = replace(load_scene(scene, **loading), edits=edits)
+    described = load_scene(scene, **loading)
     with suppress(KeyboardInterrupt):
         serve(described, scene.name, port=port, spp=spp or WEB_SPP, ready=ready)
     return 0

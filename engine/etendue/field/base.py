@@ -105,21 +105,25 @@ def head(params: Params, features: Tensor, d: Tensor) -> Tensor:
 
 def spherical_harmonics(d: Tensor, degrees: int) -> Tensor:
     """Real spherical harmonics (n, degrees^2) of unit directions, bands 0 to degrees - 1 (<= 3)."""
-    x, y, z = d.unbind(-1)
+    return torch.stack(harmonics(*d.unbind(-1), degrees), -1)
+
+
+def harmonics(x: Any, y: Any, z: Any, degrees: int) -> list[Any]:
+    """The same of components of any kind of numbers: degrees^2 of them."""
     xx, yy, zz = x * x, y * y, z * z
     bands = [
-        [torch.full_like(x, 0.28209479177387814)],
+        [0.28209479177387814 + 0 * x],
         [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x],
         [
-            1.0925484305920792 * x * y,
-            -1.0925484305920792 * y * z,
+            1.0925484305920792 * (x * y),
+            -1.0925484305920792 * (y * z),
             0.31539156525252005 * (3 * zz - 1),
-            -1.0925484305920792 * x * z,
+            -1.0925484305920792 * (x * z),
             0.5462742152960396 * (xx - yy),
         ],
         [
             -0.5900435899266435 * y * (3 * xx - yy),
-            2.890611442640554 * x * y * z,
+            2.890611442640554 * (x * y) * z,
             -0.4570457994644658 * y * (5 * zz - 1),
             0.3731763325901154 * z * (5 * zz - 3),
             -0.4570457994644658 * x * (5 * zz - 1),
@@ -127,7 +131,7 @@ def spherical_harmonics(d: Tensor, degrees: int) -> Tensor:
             -0.5900435899266435 * x * (xx - 3 * yy),
         ],
     ]
-    return torch.stack([value for band in bands[:degrees] for value in band], -1)
+    return [value for band in bands[:degrees] for value in band]
 
 
 def corners(x: Tensor, size: int, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

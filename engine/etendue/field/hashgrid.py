@@ -12,7 +12,7 @@ from torch import Tensor
 from etendue.field.base import FEATURES, Params, head, init_head, init_layers, layers, mix
 
 # of the spatial hash (Teschner et al. 2003), as signed 32-bit numbers
-_PRIMES = (1, 2654435761 - (1 << 32), 805459861)
+PRIMES = (1, 2654435761 - (1 << 32), 805459861)
 
 
 def _xor(a: Tensor, b: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class HashGrid:
         t = place - first
         dense = [(n + 1) ** 3 <= 1 << self.log2_table for n in self.resolutions]
         steps = torch.tensor(
-            [(1, n + 1, (n + 1) ** 2) if d else _PRIMES
+            [(1, n + 1, (n + 1) ** 2) if d else PRIMES
              for n, d in zip(self.resolutions, dense, strict=True)], dtype=torch.int32
         )  # fmt: skip
         low = first * steps  # of each axis; what overflows is cut off below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -10,8 +11,7 @@ from torch import Tensor
 
 from etendue.field.base import FEATURES, Params, corners, head, init_head, mix
 
-_PLANES = ((0, 1), (0, 2), (1, 2))  # each goes with the axis it lacks
-_LINES = (2, 1, 0)
+Group = tuple[tuple[str, tuple[int, ...]], ...]  # tables and their axes, multiplied together
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,19 @@ class _LowRank:
     def _spread(self, key: str) -> float:
         raise NotImplementedError
 
-    def _products(self, params: Params, name: str, x: Tensor) -> Tensor:
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What is multiplied to components; the groups' components stand side by side."""
         raise NotImplementedError
+
+    def _products(self, params: Params, name: str, x: Tensor) -> Tensor:
+        """(n, components) products of interpolated tables."""
+        parts = []
+        for group in self.groups:
+            factors = (mix(params[f"{name}.{table}"], *corners(x, self.size, axes))
+                       for table, axes in group)  # fmt: skip
+            parts.append(reduce(torch.mul, factors))
+        return torch.cat(parts, -1)
 
     def features(self, params: Params, x: Tensor) -> Tensor:
         """Log sigma and features (n, 16)."""
@@ -80,14 +91,14 @@ class VectorMatrix(_LowRank):
     def _spread(self, key: str) -> float:
         return 0.3
 
-    def _products(self, params: Params, name: str, x: Tensor) -> Tensor:
-        """(n, 3 rank) products of the interpolated matrices and vectors."""
-        parts = []
-        for k, (plane, line) in enumerate(zip(_PLANES, _LINES, strict=True)):
-            a = mix(params[f"{name}.plane{k}"], *corners(x, self.size, plane))
-            b = mix(params[f"{name}.line{k}"], *corners(x, self.size, (line,)))
-            parts.append(a * b)
-        return torch.cat(parts, -1)
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """A matrix over two axes with a vector over the third, three times."""
+        planes, lines = ((0, 1), (0, 2), (1, 2)), (2, 1, 0)
+        return tuple(
+            ((f"plane{k}", plane), (f"line{k}", (line,)))
+            for k, (plane, line) in enumerate(zip(planes, lines, strict=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ class Vectors(_LowRank):
     def _spread(self, key: str) -> float:
         return 0.5
 
-    def _products(self, params: Params, name: str, x: Tensor) -> Tensor:
-        """(n, rank) products of the three interpolated vectors."""
-        a, b, c = (mix(params[f"{name}.line{k}"], *corners(x, self.size, (k,))) for k in range(3))
-        return a * b * c
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """A vector over each axis."""
+        return (tuple((f"line{k}", (k,)) for k in range(3)),)

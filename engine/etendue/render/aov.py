@@ -23,6 +23,7 @@ from etendue.render.path.camera_rays import (
 from etendue.render.path.dispatch import NONE, InlineTable
 from etendue.render.path.footprint import footprint
 from etendue.render.path.loop import past_emitters
+from etendue.render.path.volume import Volume
 
 CHANNELS = {"alpha": 1, "depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3, "motion": 2}
 IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
@@ -46,10 +47,12 @@ def render_aovs(
     seed: int,
     pass_samples: int,
     after: Any = None,
+    volume: Volume | None = None,
 ) -> dict[str, np.ndarray]:
     """Means over the pixel along the same primary rays that the path tracer takes.
 
-    `alpha` is how much of the pixel shows anything that is no light, `depth` the distance along the
+    `alpha` is how much of the pixel shows anything that is no light (fields too; all others are of
+    surfaces alone), `depth` the distance along the
     ray from the near plane, `normal` the shading normal in world
     space, `motion` how many pixels the point seen moves right and down in the picture until the
     following frame, whose camera is `after`; where nothing is hit all others are 0.
@@ -70,7 +73,7 @@ def render_aovs(
             if name == "motion" and lenses is not None:
                 planes += _motion(ray, si, lenses, window)
             elif name == "alpha":
-                planes += [dr.select(scene.ray_test(past_emitters(scene, ray)), 1.0, 0.0)]
+                planes += [_alpha(scene, ray, volume)]
             else:
                 planes += _plane(name, si, table, guides, camera, window, numbers)
         dr.eval(planes)
@@ -89,6 +92,15 @@ def render_aovs(
             result[name] = means[..., at] if count == 1 else means[..., at : at + count]
         at += count
     return result
+
+
+def _alpha(scene: Any, ray: Any, volume: Volume | None) -> Any:
+    """Whether a ray meets a surface, or else what fields take of its light."""
+    met = scene.ray_test(past_emitters(scene, ray))
+    behind: Any = mi.Float(0.0)
+    if volume:
+        behind = 1.0 - volume.transmittance(ray, mi.Float(dr.inf), mi.Float(0.5), ~met)
+    return dr.select(met, 1.0, behind)
 
 
 def _spread(names: tuple[str, ...]) -> list[str]:

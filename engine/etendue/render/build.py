@@ -16,11 +16,13 @@ from etendue.render.build_edits import (
     with_scaled_emission,
     without_camera,
 )
+from etendue.render.build_fields import all_fields
 from etendue.render.build_film import frame_scene, move_cameras, set_film
 from etendue.render.build_gltf import gltf_state
 from etendue.render.build_materials import Replacements
 from etendue.render.build_state import ParsedState, baked_files, load_errors, resources
 from etendue.render.build_xml import xml_state
+from etendue.render.placed import Placed
 from etendue.scene.defaults import studio
 from etendue.scene.scene import Scene
 
@@ -42,6 +44,7 @@ class BuiltScene:
     twins: Mapping[str, Any]  # shape -> `path.naive.NumpyBSDF`, only for scalar variants
     notes: tuple[str, ...]
     baked: Mapping[str, Path] = field(default_factory=dict)  # shape -> its `.eta` file[#NAME]
+    fields: tuple[Placed, ...] = ()
 
 
 def build(
@@ -78,6 +81,7 @@ def build(
             state = gltf_state(mi, with_scaled_emission(scene), replacements)
         else:
             state = xml_state(mi, scene, replacements)
+        fields = all_fields(scene, state)
         replacements.require_all_used(scene.source)
         apply_edits(mi, state, scene.edits)
         baked = {**baked_files(state), **replacements.baked}
@@ -101,6 +105,7 @@ def build(
         state.twins,
         (*scene.notes, *state.notes),
         baked,
+        fields,
     )
 
 

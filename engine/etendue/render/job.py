@@ -213,6 +213,7 @@ def _progressive(
         store=store,
         watch=watching.passes,
         kernel=options.kernel,
+        fields=built.fields,
         **common,
     )
 
@@ -235,6 +236,8 @@ def _ignore(done: int, total: int) -> None:
 
 def _plain(backend: str, built: BuiltScene, options: Options, common: dict[str, Any]) -> Any:
     """The back ends that know nothing but a number of samples."""
+    if built.fields:
+        raise DeviceError("radiance fields", "need --backend drjit", got=backend)
     if backend == "naive":
         from etendue.render.path.naive import render
 

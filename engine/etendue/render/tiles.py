@@ -65,7 +65,8 @@ def packed(scene: Scene) -> Bundle:
     folders = xml.folders if xml is not None else ()
     text = xml.text.encode() if xml is not None else b""
     text += b" ".join(f'value="{v}"'.encode() for v in (xml.parameters.values() if xml else ()))
-    return pack([_file(path)[0] for path in scene.assignments.values()], folders, text)
+    files = [_file(path)[0] for path in scene.assignments.values()]
+    return pack([*files, *(volume.path for volume in scene.fields)], folders, text)
 
 
 def _file(path: Path) -> tuple[Path, str]:
@@ -93,7 +94,7 @@ def render_tile(wanted: Any, crop: Crop, threads: int, options: Mapping[str, Any
     before = dr.thread_count()
     dr.set_thread_count(threads)
     try:
-        return Tile(crop, render(built.mi_scene, crop=crop, **options))
+        return Tile(crop, render(built.mi_scene, fields=built.fields, crop=crop, **options))
     finally:
         dr.set_thread_count(before)
 
@@ -110,7 +111,9 @@ def _built(job: Order) -> BuiltScene:
         file, name = _file(path)
         moved = job.bundle.moved(file, root)
         assignments[pattern] = moved.with_name(moved.name + name)
-    return build(replace(scene, assignments=assignments), variant=DEFAULT_VARIANT, **job.options)
+    fields = tuple(replace(f, path=job.bundle.moved(f.path, root)) for f in scene.fields)
+    scene = replace(scene, assignments=assignments, fields=fields)
+    return build(scene, variant=DEFAULT_VARIANT, **job.options)
 
 
 def merge(tiles: list[Tile], width: int, height: int, spp: int, seed: int) -> Film:

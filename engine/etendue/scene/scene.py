@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +60,16 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class FieldVolume:
+    """A radiance field from a file; `to_world` moves it from where its photos were taken."""
+
+    name: str
+    path: Path
+    to_world: np.ndarray = field(default_factory=lambda: np.eye(4))
+    scale: float = 1.0  # of its light
+
+
+@dataclass(frozen=True)
 class MitsubaXml:
     """A Mitsuba scene file as text, checked for safety; Mitsuba itself interprets it."""
 
@@ -79,6 +89,7 @@ class Scene:
     cameras: tuple[Camera, ...] = ()
     lights: tuple[Light, ...] = ()
     environment: Environment | None = None
+    fields: tuple[FieldVolume, ...] = ()  # beside those that an XML file names
     assignments: Mapping[str, Path] = field(default_factory=dict)  # shape pattern -> material
     edits: Mapping[str, str] = field(default_factory=dict)  # OBJECT.NAME -> value
     following: Mapping[str, str] | None = None  # edits of the camera in the next frame
@@ -91,15 +102,28 @@ def load_scene(
     parameters: Mapping[str, str] | None = None,
     search: tuple[Path, ...] = (),
     assignments: Mapping[str, Path] | None = None,
+    edits: Mapping[str, str] | None = None,
+    fields: tuple[Path, ...] = (),
 ) -> Scene:
     """Read a Mitsuba XML, glTF 2.0 or USD scene, chosen by suffix.
 
     `parameters` fill the `$name`s of a Mitsuba scene, `search` are extra folders for its
-    resources, `assignments` replace materials of shapes (see `render.build`).
+    resources, `assignments` replace materials of shapes (see `render.build`), `edits` change what
+    objects state (OBJECT.NAME -> value), and `fields` are files of radiance fields, which stand
+    where their photos were taken.
     """
-    path = Path(path)
+    read = _read(Path(path), parameters, search, dict(assignments or {}))
+    volumes = tuple(FieldVolume(Path(file).stem, Path(file)) for file in fields)
+    return replace(read, edits=dict(edits or {}), fields=volumes)
+
+
+def _read(
+    path: Path,
+    parameters: Mapping[str, str] | None,
+    search: tuple[Path, ...],
+    replaced: dict[str, Path],
+) -> Scene:
     suffix = path.suffix.lower()
-    replaced = dict(assignments or {})
     if suffix in MITSUBA_SUFFIXES:
         from etendue.scene.xml import load_xml
 

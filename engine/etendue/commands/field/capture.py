@@ -38,7 +38,6 @@ def run(
 
     What is there already is left alone, so an interrupted capture goes on with the same command.
     """
-    from dataclasses import replace
 
     from etendue.commands._render_progress import Progress
     from etendue.render.capture import Shoot, capture
@@ -47,8 +46,7 @@ def run(
     shoot = Shoot(views, tests, parse_size(size), spp, seed, fov, lowest)
     shoot.check()
     loading = options.loading(define or [], set_ or [], search or [], material or [])
-    edits = loading.pop("edits")
-    loaded = replace(load_scene(scene, **loading), edits=edits)
+    loaded = load_scene(scene, **loading)
     with Progress("capturing") as progress:
         note = capture(loaded, output, shoot, progress)
     if json:

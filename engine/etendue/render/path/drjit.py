@@ -37,7 +37,9 @@ from etendue.render.path.footprint import Cone
 from etendue.render.path.interrupt import Interrupt
 from etendue.render.path.loop import STRATEGIES, PathOptions, trace_paths
 from etendue.render.path.uniform import Uniform
+from etendue.render.path.volume import Volume
 from etendue.render.path.work import Progress, Watch, Work
+from etendue.render.placed import Placed
 
 PASS_SAMPLES = 1 << 21  # largest wavefront
 PROBE_SAMPLES = 1 << 15  # paths of one probe
@@ -49,6 +51,7 @@ def render(
     scene: Any,
     inline: InlineTable | None = None,
     *,
+    fields: tuple[Placed, ...] = (),
     spp: int,
     seed: int = 0,
     max_depth: int = 8,
@@ -73,9 +76,9 @@ def render(
     (x, y, width, height) in the sensor's picture. `spp` samples are taken, or as many as `seconds`
     allow, or, with `noise`, as many as each tile needs to come down to it (see `render.noise`).
     `kernel` says how neural materials are run (`drjit_kernels`), which changes the time only.
-    `store` keeps the state of the work on disk. `progress` gets work done and work in total,
-    `watch` every pass. Ctrl-C or `cancel()` ends after the current pass; the film then is not
-    `complete`.
+    `fields` are radiance fields that stand in the scene. `store` keeps the state of the work on
+    disk. `progress` gets work done and work in total, `watch` every pass. Ctrl-C or `cancel()` ends
+    after the current pass; the film then is not `complete`.
     """
     check_options(spp, seed, max_depth, rr_depth, strategy, pass_samples)
     check_aovs(aovs)
@@ -83,7 +86,8 @@ def render(
     options = PathOptions(max_depth, rr_depth, strategy, hide_emitters)
     camera = scene.sensors()[sensor]
     with full_film(camera, crop) as window, Interrupt(cancel) as stop:
-        tracer = Tracer(scene, table, options, camera, window, pixel_cone(camera, window), seed)
+        volume, cone = Volume.of(fields), pixel_cone(camera, window)
+        tracer = Tracer(scene, table, options, camera, window, cone, seed, volume)
         plan = Uniform(window, spp) if noise is None else Adaptive(window, spp, noise)
         work = Work(tracer, plan, pass_samples, seconds, store, watch, progress)
         choice = choose(table, kernel, job_of(tracer, spp if work.counted else TIMED_SAMPLES))
@@ -91,7 +95,7 @@ def render(
         shown = aov_samples(spp, timed=not work.counted)
         after = scene.sensors()[-1] if len(scene.sensors()) > 1 else None
         guides = before or render_aovs(
-            scene, table, camera, window, aovs, shown, seed, pass_samples, after
+            scene, table, camera, window, aovs, shown, seed, pass_samples, after, volume
         )
         finished = work.run(stop, guides)
     facts = {"max_depth": max_depth, "strategy": strategy, "samples": plan.done}
@@ -140,12 +144,15 @@ class Tracer:
     window: Window
     cone: Cone
     seed: int
+    volume: Volume
 
     def __call__(self, block: Block) -> tuple[np.ndarray, int, int]:
         """Sums over groups of samples (pixels, groups, 6), samples not finite, path segments."""
         x, y, rng = start_paths(self.window, block, self.seed)
         ray, weight = primary_rays(self.camera, self.window, x, y, rng)
-        radiance, segments = trace_paths(self.scene, self.table, self.options, ray, rng, self.cone)
+        radiance, segments = trace_paths(
+            self.scene, self.table, self.options, ray, rng, self.cone, self.volume
+        )
         radiance = weight * radiance
         bad = ~dr.isfinite(radiance.x + radiance.y + radiance.z)
         radiance = dr.select(bad, 0.0, radiance)

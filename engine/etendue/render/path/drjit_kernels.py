@@ -4,8 +4,8 @@
 * divergent: each lane reads its own weights; the cost does not depend on what the lanes show.
 
 Both give the same bits, so the choice never shows in a picture. On CUDA the coherent kernel may be
-in half precision (`bsdf.networks`); then nothing is measured, and the other one is only run when it
-is asked for, since equal calls are to give equal pictures.
+in half precision (`device.networks`); then nothing is measured, and the other one is only run when
+it is asked for, since equal calls are to give equal pictures.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import mitsuba as mi
 from etendue.bsdf.base import ShadingPoint
 from etendue.render.path.dispatch import NONE, Evaluation, InlineTable
 from etendue.render.path.footprint import Cone, footprint
+from etendue.render.path.volume import Volume
 
 STRATEGIES = ("mis", "light", "bsdf")
 RR_MAX = 0.95  # largest survival probability of Russian roulette
@@ -46,7 +47,13 @@ class PathState:
 
 
 def trace_paths(
-    scene: Any, table: InlineTable, options: PathOptions, ray: Any, rng: Any, cone: Cone
+    scene: Any,
+    table: InlineTable,
+    options: PathOptions,
+    ray: Any,
+    rng: Any,
+    cone: Cone,
+    volume: Volume | None = None,
 ) -> tuple[Any, Any]:
     """Radiance (Color3f) along each ray, and how many segments (UInt) its path had.
 
@@ -73,7 +80,7 @@ def trace_paths(
         return dr.zeros(mi.Color3f, dr.width(ray)), dr.zeros(mi.UInt, dr.width(ray))
 
     def body(s: PathState) -> tuple[PathState]:
-        return (_bounce(scene, table, options, limit, s),)
+        return (_bounce(scene, table, options, limit, volume or Volume(), s),)
 
     with table.detached():
         (state,) = dr.while_loop((state,), lambda s: s.active, body, label="path")
@@ -81,14 +88,19 @@ def trace_paths(
 
 
 def _bounce(
-    scene: Any, table: InlineTable, options: PathOptions, limit: int, s: PathState
+    scene: Any, table: InlineTable, options: PathOptions, limit: int, volume: Volume, s: PathState
 ) -> PathState:
     """One segment: what the ray hits, light found there, the next ray."""
     si = scene.ray_intersect(s.ray, mi.RayFlags.All, s.depth == 0, s.active)
     carried = s.throughput
     if s.absorption is not None:
         carried = carried * transmittance(s.absorption, si.t)
-    radiance = s.radiance + carried * _emission(scene, options, si, s)
+    radiance = mi.Color3f(s.radiance)
+    if volume:
+        light, passed = volume.light(s.ray, si.t, s.rng.next_float32(), s.active)
+        radiance += carried * light
+        carried = carried * passed
+    radiance += carried * _emission(scene, options, si, s)
     active = s.active & si.is_valid() & (s.depth + 1 < limit)
     bsdf = si.bsdf()
 
@@ -108,6 +120,9 @@ def _bounce(
         length = dr.select(endless, dr.inf, ds.dist)
         emitted = emitted * transmittance(_beyond(table, number, si, to_light, absorption), length)
         absorption = _beyond(table, number, si, e.wo, absorption)
+    if volume:
+        towards = mi.Ray3f(si.p, ds.d)
+        emitted *= volume.transmittance(towards, ds.dist, s.rng.next_float32(), lit)
     weight = _light_weight(options, ds, e)
     radiance += dr.select(lit, carried * weight * e.value * emitted, 0.0)
 

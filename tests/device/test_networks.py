@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etendue.bsdf.networks import CoopNetworks, PlainNetworks, networks
 from etendue.bsdf.neural_numpy import mlp
+from etendue.device.networks import CoopNetworks, PlainNetworks, networks
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The small networks of a neural material in Dr.Jit kernels; oracle: `neural_numpy`.
+"""Small networks in Dr.Jit kernels, of materials and fields; oracles: `neural_numpy`, torch.
 
 Weights lie in a buffer, so every material of one architecture shares one compiled kernel. Calls
 must stand in the integrator body: inside a virtual call each weight would be a gather per lane.

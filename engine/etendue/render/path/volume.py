@@ -1,0 +1,142 @@
+"""Radiance fields along the segments of paths; oracle: `field.march`.
+
+A field gives off light and takes it away. What it takes away dims whatever lies behind, for
+the eye and for the lights: it casts shadows. Its colours are those of the photos that it was made
+of, so it is not lit by the scene. The sums along a segment are made as they were in training, of
+display-encoded colours, and decoded at its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import drjit as dr
+import mitsuba as mi
+import numpy as np
+
+from etendue.render.placed import Placed
+
+STOP = 1e-4  # a segment is over when it lets no more than this through
+
+
+@dataclass(frozen=True)
+class _Grain:
+    """A placed field ready for kernels."""
+
+    kernel: Any
+    to_cube: Any  # Transform4f
+    side: float  # of the cube, in the world
+    step: float  # in the world
+    cells: int
+    filled: Any  # UInt8 buffer
+    scale: float
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The fields of a scene; false when there are none."""
+
+    grains: tuple[_Grain, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, placed: tuple[Placed, ...]) -> Volume:
+        """Upload them for the active variant."""
+        return cls(tuple(map(_grain, placed)))
+
+    def __bool__(self) -> bool:
+        """True when there is any."""
+        return bool(self.grains)
+
+    def light(self, ray: Any, far: Any, jitter: Any, active: Any) -> tuple[Any, Any]:
+        """Radiance (Color3f) that a segment brings up to `far`, and its transmittance (Float)."""
+        found, through = self._march(ray, far, jitter, active, colored=True)
+        opacity = dr.maximum(1.0 - through, 1e-8)
+        return opacity * _decoded(found / opacity), through
+
+    def transmittance(self, ray: Any, far: Any, jitter: Any, active: Any) -> Any:
+        """What of the light passes a segment."""
+        return self._march(ray, far, jitter, active, colored=False)[1]
+
+    def _march(
+        self, ray: Any, far: Any, jitter: Any, active: Any, *, colored: bool
+    ) -> tuple[Any, Any]:
+        """Sums over equal steps that fill the way through all cubes exactly."""
+        near, last = self._span(ray)
+        last = dr.minimum(last, far)
+        step = min(grain.step for grain in self.grains)
+        inside = active & (last > near)
+        count = dr.select(inside, dr.ceil((last - near) / step - 1e-4), 0.0)
+        dt = (last - near) / dr.maximum(count, 1.0)
+        steps = mi.UInt(count)
+
+        def body(k: Any, through: Any, found: Any) -> tuple[Any, Any, Any]:
+            p = mi.Point3f(ray.o + (near + (mi.Float(k) + jitter) * dt) * ray.d)
+            thick, color = mi.Float(0.0), mi.Color3f(0.0)
+            for grain in self.grains:
+                one, other = _ask(grain, p, ray.d, colored)
+                part = one * dt / grain.side
+                thick, color = thick + part, color + part * other
+            absorbed = 1.0 - dr.exp(-thick)
+            found += dr.select(thick > 0.0, through * absorbed * color / thick, 0.0)
+            return k + 1, through * (1.0 - absorbed), found
+
+        start = (mi.UInt(0), mi.Float(1.0), mi.Color3f(0.0))
+        _, through, found = dr.while_loop(
+            start, lambda k, through, found: (k < steps) & (through > STOP), body, label="field"
+        )
+        return found, through
+
+    def _span(self, ray: Any) -> tuple[Any, Any]:
+        near, last = mi.Float(dr.inf), mi.Float(-dr.inf)
+        for grain in self.grains:
+            o, d = grain.to_cube @ ray.o, grain.to_cube @ ray.d
+            d = dr.select(dr.abs(d) < 1e-9, 1e-9, d)
+            a, b = (0.0 - o) / d, (1.0 - o) / d
+            enters = dr.maximum(dr.max(dr.minimum(a, b)), 0.0)
+            leaves = dr.min(dr.maximum(a, b))
+            meets = leaves > enters
+            near = dr.select(meets, dr.minimum(near, enters), near)
+            last = dr.select(meets, dr.maximum(last, leaves), last)
+        return near, last
+
+
+def _grain(placed: Placed) -> _Grain:
+    from etendue.field.kernels import kernel  # with torch, which few scenes need
+
+    own, scale = placed.field, float(np.cbrt(np.linalg.det(placed.to_world[:3, :3])))
+    inverse = mi.Transform4f(np.linalg.inv(placed.to_world))
+    dr.make_opaque(inverse)
+    filled = mi.UInt(own.occupancy.mask.numpy().astype(np.uint32))
+    dr.eval(filled)
+    return _Grain(
+        kernel(mi, own), inverse, scale, own.occupancy.step * scale, own.occupancy.cells, filled,
+        placed.scale,
+    )  # fmt: skip
+
+
+def _ask(grain: _Grain, p: Any, d: Any, colored: bool) -> tuple[Any, Any]:
+    """sigma, per side of the cube, and colour at a point of the world."""
+    x, n = grain.to_cube @ p, grain.cells
+    inside = dr.all((x >= 0.0) & (x <= 1.0))
+    cell = [mi.UInt(dr.clip(v * n, 0.0, n - 1.0)) for v in x]
+    at = (cell[0] * n + cell[1]) * n + cell[2]
+    here = inside & (dr.gather(mi.UInt, grain.filled, at, inside) > 0)
+    own = dr.normalize(grain.to_cube @ d)
+
+    def ask(x: Any, own: Any) -> tuple[Any, Any]:
+        if not colored:
+            return dr.exp(grain.kernel.log_density(tuple(x))), mi.Color3f(0.0)
+        rgb, log_sigma = grain.kernel.query(tuple(x), tuple(own))
+        return dr.exp(log_sigma), grain.scale * mi.Color3f(*rgb)
+
+    def skip(x: Any, own: Any) -> tuple[Any, Any]:
+        return mi.Float(0.0), mi.Color3f(0.0)
+
+    return dr.if_stmt((mi.Point3f(x), mi.Vector3f(own)), here, ask, skip)
+
+
+def _decoded(encoded: Any) -> Any:
+    """Linear values of sRGB-encoded ones."""
+    high = dr.power(dr.maximum((encoded + 0.055) / 1.055, 0.0), 2.4)
+    return dr.select(encoded <= 0.04045, encoded / 12.92, high)
