@@ -6,9 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+import trimesh
 
 from etendue.cli import main
 from etendue.core.image import read_image
+from etendue.field.file import Field, make_model, write_field
+from etendue.field.march import STEP
+from etendue.field.occupancy import survey
+from etendue.field.rays import Cube
 
 Output = pytest.CaptureFixture[str]
 SCENE = """<scene version="3.0.0">
@@ -41,6 +47,48 @@ def test_from_a_scene_to_two_fields(tmp_path: Path, capsys: Output) -> None:
     assert not (tmp_path / "h.eta").exists()
 
 
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a red ball about the origin."""
+    model = make_model("grid", {"size": 24})
+    axis = torch.linspace(0, 1, 24)
+    p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    values = torch.zeros(24**3, 28)
+    values[:, 0] = 60 * (0.3 - (p - 0.5).norm(dim=-1))
+    values[:, [1, 10, 19]] = torch.tensor([8.0, -8.0, -8.0])
+    found = survey(lambda x: model.log_density({"values": values}, x), STEP, 0)
+    out = tmp_path_factory.mktemp("ball") / "ball.eta"
+    write_field(out, Field(model, {"values": values}, Cube((0.0, 0.0, 0.0), 2.0), found, "b", 1.5))
+    return out
+
+
+def test_fields_are_rendered_cut_and_exported(ball: Path, tmp_path: Path, capsys: Output) -> None:
+    scene = tmp_path / "s.xml"
+    away = '/><transform name="to_world"><translate z="-9"/></transform></shape>'
+    scene.write_text(SCENE.replace("<sensor", '<sensor id="c"').replace("/></shape>", away))
+    picture = tmp_path / "p.exr"
+    rendering = ["render", str(scene), "-o", str(picture), "--size", "16x16", "--spp", "8"]
+    rendering += ["--set", "camera.origin=0,0,6", "--set", "camera.target=0,0,0"]
+    assert main([*rendering, "--field", str(ball)]) == 0
+    red, green, _ = read_image(picture)[8, 8, :3]
+    assert red > 0.7 and green < 0.05
+    assert main([*rendering, "--field", str(ball), "--backend", "slang"]) == 3
+    assert "radiance fields: need --backend drjit" in capsys.readouterr().err
+    half = tmp_path / "half.eta"
+    turning = ["convert", str(ball), "--to", "grid", "--size", "size=24", "-o", str(half)]
+    report = ["--report", str(tmp_path / "r.png"), "--steps", "16", "--rays", "64"]
+    assert main([*turning, *report, "--edit", "keep:0,-1,-1,1,1,1"]) == 0
+    assert read_image(tmp_path / "r.png").shape == (3 * 192, 4 * 192, 3)
+    for name, more, said in (
+        ("m.ply", ["--size", "32"], "closed"),
+        ("p.ply", ["--points", "200"], "points"),
+        ("v.vol", ["--size", "16"], "16^3 voxels"),
+    ):
+        assert main(["field", "export", str(half), "-o", str(tmp_path / name), *more]) == 0
+        assert said in capsys.readouterr().out and (tmp_path / name).stat().st_size > 500
+    assert trimesh.load(tmp_path / "m.ply").vertices[:, 0].min() > -0.1  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -54,6 +102,10 @@ def test_from_a_scene_to_two_fields(tmp_path: Path, capsys: Output) -> None:
         ("field train {0} -o x.eta --steps 0", "--steps: is out of range"),
         ("convert {0}/none.eta --to mlp -o x.eta", "none.eta: cannot be read"),
         ("field show {0}/none.eta -o x.exr", "unknown kind of picture"),
+        ("field export {0}/none.eta -o x.doc", "unknown kind of file"),
+        ("field export {0}/none.eta -o x.glb --points 5", "unknown kind of file"),
+        ("field export {0}/none.eta -o x.glb --size 0", "--size: is out of range"),
+        ("convert {0}/none.eta --to mlp -o x.eta --report r.jpg", "unknown kind of picture"),
         ("field capture {0}/none.xml -o x --views 0", "--views: is out of range"),
     ],
 )

@@ -34,6 +34,7 @@ from etendue.bake.field_judge import agreement
 from etendue.bake.field_pool import EPOCH, Answer, Lesson, Pool, ask, draw, fill, joined
 from etendue.bake.field_train import finished, resumed, saver, with_info
 from etendue.bake.material import checkpoint_path
+from etendue.bake.threads import one_thread
 from etendue.bake.train import Progress
 from etendue.core.errors import EtendueError
 from etendue.field.base import LOG_SIGMA, Model, Params, density, head
@@ -70,6 +71,7 @@ class Stages:
         return cls.of(steps, features=student.has_features and teacher.has_features)
 
 
+@one_thread()
 def convert(
     teacher: Field,
     model: Model,
@@ -142,7 +144,7 @@ def first_guess(teacher: Field, model: Model) -> Params:
 def _digest(teacher: Field) -> str:
     tensors = {n: v.numpy() for n, v in teacher.params.items()}
     tensors[OCCUPANCY] = pack(teacher.occupancy)
-    said = {"kind": teacher.model.kind, "distance": teacher.distance, **teacher.cube.record()}
+    said = {"model": repr(teacher.model), "distance": teacher.distance, **teacher.cube.record()}
     return digest(said, tensors)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from etendue.bake.field_pool import random_rays
+from etendue.bake.threads import one_thread
 from etendue.field.base import LOG_SIGMA, density
 from etendue.field.file import Field
 from etendue.field.march import Samples, render, waves
@@ -36,6 +37,7 @@ def picture(field: Field, view: View) -> Tensor:
     return seen.over(torch.ones(3)).reshape(view.height, view.width, 3)
 
 
+@one_thread()
 def show(field: Field, count: int = 4, size: int = 96) -> list[Any]:
     """`count` pictures (size, size, 3) of a field from around, before white."""
     return [picture(field, view).numpy() for view in around(field, count, size, 0.0)]

@@ -24,6 +24,7 @@ from etendue.bake.field_fit import (
     to_checkpoint,
 )
 from etendue.bake.material import checkpoint_path
+from etendue.bake.threads import one_thread
 from etendue.bake.train import Progress
 from etendue.core.errors import InputError
 from etendue.field.base import Model, Params
@@ -37,6 +38,7 @@ LOOKED_AT = 1 << 16  # pixels from which the cells that photos show are found
 EVERY_S = 10.0  # between two checkpoints
 
 
+@one_thread()
 def train(
     data: Dataset,
     model: Model,

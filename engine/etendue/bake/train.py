@@ -17,6 +17,7 @@ from etendue.bake.fit import Fit, Subject, Training, drop_encoder, latent_of
 from etendue.bake.network import evaluate, log_density
 from etendue.bake.settings import BakeSettings
 from etendue.bake.target import Batch, Launch, launch
+from etendue.bake.threads import one_thread
 
 Progress = Callable[[int, int, float], None]
 Batches = Sequence[Batch]  # one per material
@@ -114,12 +115,8 @@ def run(
     resumed run equals an uninterrupted one bit for bit. Torch trains on one thread: these networks
     are too small to share, and the other cores produce the next pool meanwhile.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         return _run(settings, training, subjects, progress, save, stop, reached)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run(

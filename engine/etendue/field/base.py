@@ -105,7 +105,8 @@ def head(params: Params, features: Tensor, d: Tensor) -> Tensor:
 
 def spherical_harmonics(d: Tensor, degrees: int) -> Tensor:
     """Real spherical harmonics (n, degrees^2) of unit directions, bands 0 to degrees - 1 (<= 3)."""
-    return torch.stack(harmonics(*d.unbind(-1), degrees), -1)
+    x, y, z = d.unbind(-1)
+    return torch.stack(harmonics(x, y, z, degrees), -1)
 
 
 def harmonics(x: Any, y: Any, z: Any, degrees: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Posed photos: `transforms*.json` of Blender-synthetic sets, instant-ngp and nerfstudio."""
+"""Posed photos: `transforms*.json` of Blender-synthetic sets, instant-ngp, nerfstudio; COLMAP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from etendue.core.errors import InputError
 from etendue.core.image import read_image, require_finite
+from etendue.field import colmap
 from etendue.field.rays import Cube, Rays, View
 
 SUFFIXES = ("", ".png", ".jpg", ".jpeg")  # of pictures whose name has none
@@ -70,11 +71,15 @@ def load_photos(folder: Path, box: Sequence[float] | None = None) -> Dataset:
     elif single.is_file():
         both, described = _read(single)
         train, test = _every(both, held=False), _every(both, held=True)
+    elif (model := colmap.find(folder)) is not None:
+        both, found = _posed(folder, colmap.read_model(model))
+        train, test, described = _every(both, held=False), _every(both, held=True), {"fl_x": 0}
+        box = found if box is None else box
     else:
         raise InputError(
             folder,
-            "holds no transforms.json or transforms_train.json",
-            fix="Give the folder of a Blender, instant-ngp or nerfstudio set",
+            "holds no transforms.json or transforms_train.json, and no model of COLMAP",
+            fix="Give the folder of a Blender, instant-ngp, nerfstudio or COLMAP set",
         )
     cube = _cube(folder, described, train, box)
     eyes = np.array([view.pose[:3, 3] for view in train.views])
@@ -110,6 +115,23 @@ def _read(file: Path) -> tuple[Photos, dict[str, Any]]:
         pictures.append(picture)
         names.append(str(frame["file_path"]))
     return Photos(tuple(views), tuple(pictures), tuple(names)), described
+
+
+def _posed(folder: Path, model: colmap.Model) -> tuple[Photos, list[float] | None]:
+    """The photos of a model of COLMAP, and the box that its points fill."""
+    pictures = next((p for p in (folder / "images", folder) if p.is_dir()), folder)
+    views, read = [], []
+    for shot in model.shots:
+        picture = _picture(pictures, str(shot.name), {"file_path": shot.name})
+        height, width = picture.shape[:2]
+        across, down = width / shot.lens.width, height / shot.lens.height
+        focal = (shot.lens.focal[0] * across, shot.lens.focal[1] * down)
+        middle = (shot.lens.principal[0] * across, shot.lens.principal[1] * down)
+        views.append(View(shot.pose, width, height, focal, middle))
+        read.append(picture)
+    corners = model.box()
+    box = None if corners is None else np.concatenate(corners).tolist()
+    return Photos(tuple(views), tuple(read), tuple(s.name for s in model.shots)), box
 
 
 def _picture(folder: Path, name: str, frame: Any) -> np.ndarray:
@@ -162,8 +184,8 @@ def _view(name: str, given: dict[str, Any], shape: tuple[int, ...]) -> View:
 def _every(photos: Photos, *, held: bool) -> Photos:
     if len(photos) < 2:
         raise InputError("photos", "are too few", got=len(photos), expected="at least 2")
-    rows = [k for k in range(len(photos)) if (k % HOLD_OUT == HOLD_OUT // 2) == held]
-    rows = rows or [len(photos) - 1]
+    kept = set(range(HOLD_OUT // 2, len(photos), HOLD_OUT)) or {len(photos) - 1}
+    rows = [k for k in range(len(photos)) if (k in kept) == held]
     parts = ((getattr(photos, n)[k] for k in rows) for n in ("views", "pictures", "names"))
     return Photos(*map(tuple, parts))  # type: ignore[arg-type]
 

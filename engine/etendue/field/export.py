@@ -52,10 +52,10 @@ def mesh(field: Field, size: int = 128, level: float | None = None) -> Any:
     places, faces, normals, _ = marching_cubes(padded, level)
     x = (places - 0.5) / size  # of the padded grid's points, in the cube
     outward = -normals if np.sum(normals * (places - places.mean(0))) < 0 else normals
-    made = trimesh.Trimesh(to_world(field, x), faces, process=False)
+    colors = _encoded(_colors(field, x, outward))
+    made = trimesh.Trimesh(to_world(field, x), faces, vertex_colors=colors, process=False)
     if made.volume < 0:
         made.invert()
-    made.visual.vertex_colors = _encoded(_colors(field, x, outward))
     return made
 
 

@@ -9,7 +9,6 @@ import typer
 
 from etendue.cli_support import print_json
 from etendue.commands import _field_options as options
-from etendue.core.errors import InputError
 
 EXAMPLES = (
     "etendue field train photos/ -o f.eta",
@@ -19,7 +18,7 @@ EXAMPLES = (
 
 
 def run(
-    data: Annotated[Path, typer.Argument(help="Folder with transforms.json or _train.json.")],
+    data: Annotated[Path, typer.Argument(help="Folder with transforms.json or a COLMAP model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file.")],
     model: options.Model = "hashgrid",
     size: options.Size = None,
@@ -45,7 +44,7 @@ def run(
     made = make_model(model, options.sizes(size))
     settings = FieldSettings(steps, rays, seed)
     settings.check()
-    photos = load_photos(data, _box(box))
+    photos = load_photos(data, None if box is None else options.box("--box", box))
     if restart:
         checkpoint_path(output).unlink(missing_ok=True)
     with baking(steps, output) as (progress, stop):
@@ -59,15 +58,3 @@ def run(
     info = field.info
     print(f"{output}: {output.stat().st_size} bytes, {steps} steps in {info['seconds']} s, "
           f"{info['psnr_test_db']} dB on {len(photos.test)} held-out photos")  # fmt: skip
-
-
-def _box(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 6 or any(a >= b for a, b in zip(values[:3], values[3:], strict=True)):
-        raise InputError("--box", "cannot be read", got=text, expected="X0,Y0,Z0,X1,Y1,Z1")
-    return values
