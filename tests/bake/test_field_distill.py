@@ -36,6 +36,16 @@ SMALL: dict[str, dict[str, int]] = {
     "vm": {"size": 24, "density_rank": 4, "color_rank": 8},
     "cp": {"size": 32, "density_rank": 16, "color_rank": 16},
     "mlp": {"width": 48, "depth": 4, "bands": 4},
+    "hashvm": {
+        "levels": 2,
+        "coarsest": 8,
+        "finest": 24,
+        "log2_table": 9,
+        "width": 16,
+        "size": 9,
+        "density_rank": 3,
+        "color_rank": 4,
+    },
     "grid": {"size": 24},
 }
 QUICK = FieldSettings(steps=96, rays=256)

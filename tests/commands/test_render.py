@@ -161,3 +161,13 @@ def test_without_llvm_the_scalar_variant_renders_and_says_so(
     from etendue.device.drjit import activate
 
     activate()  # back to the default for the tests that follow
+
+
+def test_resume_without_a_checkpoint_says_that_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "o.exr"
+    assert main(["render", SPHERE, "-o", str(out), *SMALL, "--resume"]) == 0
+    assert f"there is no checkpoint of {out}: rendering from the" in capsys.readouterr().err
+    assert main(["render", SPHERE, "-o", str(out), *SMALL]) == 0
+    assert "checkpoint" not in capsys.readouterr().err

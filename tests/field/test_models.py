@@ -23,6 +23,16 @@ SMALL: dict[str, dict[str, int]] = {
     "hashgrid": {"levels": 4, "coarsest": 3, "finest": 24, "log2_table": 8},
     "vm": {"size": 9, "density_rank": 3, "color_rank": 4},
     "cp": {"size": 9, "density_rank": 5, "color_rank": 6},
+    "hashvm": {
+        "levels": 2,
+        "coarsest": 8,
+        "finest": 24,
+        "log2_table": 9,
+        "width": 16,
+        "size": 9,
+        "density_rank": 3,
+        "color_rank": 4,
+    },
     "grid": {"size": 7},
 }
 

@@ -13,7 +13,7 @@ from etendue.core.errors import InputError
 if TYPE_CHECKING:
     from etendue.field.file import Field
 
-Model = Annotated[str, typer.Option(help="mlp, hashgrid, vm, cp or grid.")]
+Model = Annotated[str, typer.Option(help="mlp, hashgrid, vm, cp, hashvm or grid.")]
 Size = Annotated[
     list[str] | None, typer.Option(help="NAME=N of a size of the model, such as size=96.")
 ]

@@ -14,7 +14,7 @@ from etendue.commands._render_progress import Progress
 from etendue.commands._schedule import scheduled, stepwise
 from etendue.core.files import atomic_path
 from etendue.render.build import BuiltScene
-from etendue.render.checkpoint import remove_checkpoint
+from etendue.render.checkpoint import checkpoint_path, remove_checkpoint
 from etendue.render.frames import Wish
 from etendue.render.job import (
     Options,
@@ -127,6 +127,8 @@ def render_to(
     scene: Scene, output: Path, options: Options, manner: Manner
 ) -> tuple[dict[str, Any], bool]:
     """Build, render and save; returns the figures and whether Ctrl-C cut the rendering short."""
+    if options.resume and not checkpoint_path(output).is_file():
+        manner.say(f"note: there is no checkpoint of {output}: rendering from the beginning")
     with scheduled(manner.trace, manner.metrics) as scheduler:
         drawn = draw(
             scene, output, options, manner, lambda task: scheduler.submit(task)[0].result()

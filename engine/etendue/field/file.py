@@ -15,6 +15,7 @@ from etendue import __version__
 from etendue.artifact import Artifact, read_artifact, write_artifact
 from etendue.core.errors import InputError
 from etendue.field.base import Model, Params
+from etendue.field.composed import HashLowRank
 from etendue.field.grid import Grid
 from etendue.field.hashgrid import HashGrid
 from etendue.field.lowrank import VectorMatrix, Vectors
@@ -23,7 +24,8 @@ from etendue.field.mlp import Mlp
 from etendue.field.occupancy import CELLS, Occupancy, pack, unpack
 from etendue.field.rays import Cube
 
-MODELS: dict[str, type[Model]] = {m.kind: m for m in (Mlp, HashGrid, VectorMatrix, Vectors, Grid)}  # type: ignore[assignment]
+_KINDS = (Mlp, HashGrid, VectorMatrix, Vectors, HashLowRank, Grid)
+MODELS: dict[str, type[Model]] = {m.kind: m for m in _KINDS}  # type: ignore[assignment]
 OCCUPANCY = "occupancy"
 MOST = 4096  # largest size of any part of a model
 

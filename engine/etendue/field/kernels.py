@@ -16,6 +16,7 @@ import numpy as np
 from etendue.core.errors import InputError
 from etendue.device.networks import PACKET, networks
 from etendue.field.base import HEAD_SH, harmonics
+from etendue.field.composed import HASH, LOW, own
 from etendue.field.file import Field
 from etendue.field.grid import SH
 from etendue.field.hashgrid import PRIMES
@@ -71,7 +72,7 @@ def corners(mi: Any, x: Point, size: int, axes: tuple[int, ...]) -> tuple[list[A
 
 
 class _WithHead:
-    """What is common to kinds with features and the colour head."""
+    """What is common to kinds with features and the colour head, which a part of a sum lacks."""
 
     def __init__(self, mi: Any, params: Mapping[str, np.ndarray], parts: tuple[str, ...]) -> None:
         names = [n for n in params if n.partition(".")[0] in (*parts, "head")]
@@ -98,9 +99,9 @@ class _WithHead:
 class MlpKernel(_WithHead):
     """`mlp.Mlp`."""
 
-    def __init__(self, mi: Any, field: Field, params: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, mi: Any, model: Any, params: Mapping[str, np.ndarray]) -> None:
         super().__init__(mi, params, ("low", "high"))
-        self._bands = field.model.bands  # type: ignore[attr-defined]
+        self._bands = model.bands
 
     def features(self, x: Point) -> list[Any]:
         """Log sigma and 15 features."""
@@ -116,9 +117,9 @@ class MlpKernel(_WithHead):
 class HashKernel(_WithHead):
     """`hashgrid.HashGrid`."""
 
-    def __init__(self, mi: Any, field: Field, params: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, mi: Any, model: Any, params: Mapping[str, np.ndarray]) -> None:
         super().__init__(mi, params, ("net",))
-        self._model: Any = field.model
+        self._model = model
         self._table = Table(mi, params["table"])
 
     def features(self, x: Point) -> list[Any]:
@@ -151,9 +152,9 @@ class HashKernel(_WithHead):
 class LowRankKernel(_WithHead):
     """`lowrank.VectorMatrix` and `lowrank.Vectors`."""
 
-    def __init__(self, mi: Any, field: Field, params: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, mi: Any, model: Any, params: Mapping[str, np.ndarray]) -> None:
         super().__init__(mi, params, ("basis",))
-        self._model: Any = field.model
+        self._model = model
         names = [n for n in params if n.startswith(("density.", "color."))]
         self._tables = {n: Table(mi, params[n]) for n in names}
 
@@ -185,11 +186,31 @@ class LowRankKernel(_WithHead):
         return found
 
 
+class SumKernel(_WithHead):
+    """`composed.HashLowRank`."""
+
+    def __init__(self, mi: Any, model: Any, params: Mapping[str, np.ndarray]) -> None:
+        super().__init__(mi, params, ())
+        fine, smooth = model.parts
+        self._parts = (
+            HashKernel(mi, fine, own(params, HASH)), LowRankKernel(mi, smooth, own(params, LOW))
+        )  # fmt: skip
+
+    def log_density(self, x: Point) -> Any:
+        """Log sigma."""
+        return self._parts[0].log_density(x) + self._parts[1].log_density(x)
+
+    def features(self, x: Point) -> list[Any]:
+        """Log sigma and 15 features."""
+        fine, smooth = (part.features(x) for part in self._parts)
+        return [a + b for a, b in zip(fine, smooth, strict=True)]
+
+
 class GridKernel:
     """`grid.Grid`."""
 
-    def __init__(self, mi: Any, field: Field, params: Mapping[str, np.ndarray]) -> None:
-        self._mi, self._size = mi, field.model.size  # type: ignore[attr-defined]
+    def __init__(self, mi: Any, model: Any, params: Mapping[str, np.ndarray]) -> None:
+        self._mi, self._size = mi, model.size
         self._values = Table(mi, params["values"])
         self._thin = Table(mi, params["values"][:, :1])
 
@@ -217,6 +238,7 @@ _KINDS: dict[str, Any] = {
     "hashgrid": HashKernel,
     "vm": LowRankKernel,
     "cp": LowRankKernel,
+    "hashvm": SumKernel,
     "grid": GridKernel,
 }
 
@@ -226,4 +248,4 @@ def kernel(mi: Any, field: Field) -> Any:
     if field.model.kind not in _KINDS:
         raise InputError(field.name, "has no kernel", got=field.model.kind)
     params = {n: v.detach().numpy() for n, v in field.params.items()}
-    return _KINDS[field.model.kind](mi, field, params)
+    return _KINDS[field.model.kind](mi, field.model, params)

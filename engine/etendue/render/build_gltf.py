@@ -87,10 +87,10 @@ def _bsdf(mi: Any, surface: Surface, state: ParsedState) -> Any:
             f"material {surface.material.name}: Mitsuba's principled stands in for its layers"
         )
         return mi.load_dict(_principled(mi, surface))
-    from etendue.bsdf.layered import Layered
     from etendue.bsdf.plugin import plugin
+    from etendue.bsdf.transmission import reference
 
-    return plugin("Imported", lambda _: Layered(surface.material))(mi.Properties())
+    return plugin("Imported", lambda _: reference(surface.material))(mi.Properties())
 
 
 def _principled(mi: Any, surface: Surface) -> dict[str, Any]:

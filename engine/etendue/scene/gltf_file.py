@@ -23,9 +23,12 @@ SUPPORTED_EXTENSIONS = frozenset(
         "KHR_materials_clearcoat",
         "KHR_materials_emissive_strength",
         "KHR_materials_ior",
+        "KHR_materials_iridescence",
         "KHR_materials_sheen",
         "KHR_materials_specular",
+        "KHR_materials_transmission",
         "KHR_materials_unlit",
+        "KHR_materials_volume",
         "KHR_mesh_quantization",
         "KHR_texture_transform",
     }

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from etendue.scene.materialx.inputs import Inputs, conductor, dielectric, dielectric_body
+from etendue.scene.materialx.inputs import Source, conductor, dielectric, dielectric_body
 from etendue.scene.materialx.mixture import Lobe, Mixture, Term, constant, layered, mixed
 from etendue.scene.materialx.optics import eta_of_f0
 from etendue.scene.materialx.transmission import absorption_at, body, filmed, solid
@@ -24,7 +24,7 @@ from etendue.scene.rough_base import pile, split_base
 CLEARCOAT_IOR = 1.5
 
 
-def gltf_pbr(p: Inputs) -> Mixture:
+def gltf_pbr(p: Source) -> Mixture:
     """clearcoat c: c {coat / base} + (1 - c) base, base: metallic and transmission mixes."""
     coat = p.unit("clearcoat")
     normal, alpha = p.normal("normal"), p.inner("roughness_uv")
@@ -47,7 +47,7 @@ def gltf_pbr(p: Inputs) -> Mixture:
     return layered(mixed(_clearcoat(p), (Term(),), coat), layered(_sheen(p), whole))
 
 
-def _through(p: Inputs, interface: Lobe) -> Mixture:
+def _through(p: Source, interface: Lobe) -> Mixture:
     """KHR_materials_{transmission, volume, iridescence}; without thickness a thin wall."""
     if not (p["transmission"] > 0.0).any():
         return ()
@@ -60,7 +60,7 @@ def _through(p: Inputs, interface: Lobe) -> Mixture:
     return layered(tinted, solid(absorption))
 
 
-def _clearcoat(p: Inputs) -> Mixture:
+def _clearcoat(p: Source) -> Mixture:
     lobe = dielectric(
         "clearcoat",
         p.inner("clearcoat_roughness_uv"),
@@ -71,7 +71,7 @@ def _clearcoat(p: Inputs) -> Mixture:
     return (Term(lobes=(lobe,)),)
 
 
-def _sheen(p: Inputs) -> Mixture:
+def _sheen(p: Source) -> Mixture:
     color = p.unit("sheen_color")
     if not (color > 0.0).any():
         return (Term(),)
@@ -80,7 +80,7 @@ def _sheen(p: Inputs) -> Mixture:
     return (Term(sheen_color=color, sheen_roughness=p.unit("sheen_roughness") ** 2),)
 
 
-def _note(p: Inputs) -> None:
+def _note(p: Source) -> None:
     if (p["transmission"] < 1.0).any() or (p["metallic"] > 0.0).any():
         p.note("iridescence", "the film is left out of what is opaque")
     p.note("emissive", "no light is emitted")

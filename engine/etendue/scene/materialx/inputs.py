@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,38 @@ from etendue.scene.rough_base import Base
 Array = np.ndarray
 COAT_COLOR_MIN = 1e-3
 MATCHED = 5e-3  # |eta - 1| of an interface without lobes (`bsdf.dielectric.DELTA_ETA`)
+
+
+class Source(Protocol):
+    """Where a model's inputs come from: a node of a document, or values of another format."""
+
+    def __getitem__(self, name: str) -> Array:
+        """The value (h, w, components) of an input."""
+        ...
+
+    def unit(self, name: str) -> Array:
+        """The same clipped to [0, 1]."""
+        ...
+
+    def inner(self, name: str, output: str = "") -> Array:
+        """What the library's own graph of the model computes on the way."""
+        ...
+
+    def normal(self, name: str) -> Array:
+        """Slopes (x/z, y/z) of a normal."""
+        ...
+
+    def note(self, name: str, instead: str, off: float = 0.0) -> None:
+        """Record that an input is not modelled, unless it is everywhere `off`."""
+        ...
+
+    def remark(self, text: str) -> None:
+        """Record one line for the user, once."""
+        ...
+
+    def tangent(self, name: str) -> Array:
+        """The tangent's direction in the surface plane."""
+        ...
 
 
 @dataclass(frozen=True)

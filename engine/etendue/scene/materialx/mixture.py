@@ -163,7 +163,7 @@ def closed(terms: Mixture) -> Mixture:
 class _Planes:
     """Distinct varying planes in order of first use."""
 
-    resolution: int
+    shape: tuple[int, int]
     names: list[str] = field(default_factory=list)
     planes: list[Array] = field(default_factory=list)
     index: dict[bytes, int] = field(default_factory=dict)
@@ -172,8 +172,7 @@ class _Planes:
         """A float when the (h, w) plane is constant, otherwise its channel."""
         if np.ptp(plane) <= FLAT:
             return float(plane.flat[0])
-        shape = (self.resolution, self.resolution)
-        full = np.ascontiguousarray(np.broadcast_to(plane, shape), np.float32)
+        full = np.ascontiguousarray(np.broadcast_to(plane, self.shape), np.float32)
         key = sha256(full.tobytes()).digest()
         if key not in self.index:
             self.index[key] = len(self.planes)
@@ -197,13 +196,14 @@ _COUNTS = {
 def packed(
     name: str,
     terms: Mixture,
-    resolution: int,
+    resolution: int | tuple[int, int],
     notes: Iterable[str],
     source_hash: str,
     interior: Interior | None = None,
 ) -> LayeredMaterial:
     """Prune, deduplicate and store: constants as floats, everything else as channels."""
-    planes = _Planes(resolution)
+    shape = (resolution, resolution) if isinstance(resolution, int) else resolution
+    planes = _Planes(shape)
     layers: dict[Layer, int] = {}
     stacks: dict[tuple[object, ...], tuple[Stack, Array]] = {}
     for term in closed(terms) or (Term(lobes=(BLACK,)),):
