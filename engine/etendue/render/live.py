@@ -26,6 +26,7 @@ from etendue.render.path.camera_rays import Block, Window, pixel_cone
 from etendue.render.path.dispatch import InlineTable
 from etendue.render.path.drjit import PASS_SAMPLES, Tracer
 from etendue.render.path.loop import PathOptions
+from etendue.render.path.volume import Volume
 from etendue.scene.camera import Camera
 from etendue.scene.scene import Scene
 
@@ -48,6 +49,7 @@ class Live:
         self.table = InlineTable() if kernel == VIRTUAL else self.every
         if self.table and kernel != VIRTUAL:
             self.table.prepare(kernel)
+        self.volume = Volume.of(self.built.fields)
         self.lens = _lens(self.scene.sensors()[0])
         self.shapes = tuple(str(shape.id()) for shape in self.scene.shapes())
         self.look(self.camera(), self.built.size)
@@ -84,7 +86,7 @@ class Live:
         options = PathOptions(self.built.max_depth, RR_DEPTH, "mis", self.built.hide_emitters)
         cone = pixel_cone(self.sensor, self.window)
         self.trace = Tracer(
-            self.scene, self.table, options, self.sensor, self.window, cone, self.seed
+            self.scene, self.table, options, self.sensor, self.window, cone, self.seed, self.volume
         )
         self.sums = Accumulator(height, width)
         self.spp, self._pending = 0, iter(())
@@ -145,8 +147,9 @@ class Live:
 
     def _aovs(self, names: tuple[str, ...], window: Window, spp: int) -> dict[str, np.ndarray]:
         return render_aovs(
-            self.scene, self.every, self.sensor, window, names, spp, self.seed, PASS_SAMPLES
-        )
+            self.scene, self.every, self.sensor, window, names, spp, self.seed, PASS_SAMPLES,
+            volume=self.volume,
+        )  # fmt: skip
 
     def pick(self, x: int, y: int) -> dict[str, Any]:
         """What lies behind the pixel (x, y) of the picture: shape, material, all AOVs."""

@@ -137,8 +137,8 @@ class Renderer:
             parameters=message.get("parameters") or {},
             search=tuple(map(Path, message.get("search", ()))),
             assignments=replaced,
+            edits=message.get("edits", {}),
         )
-        scene = replace(scene, edits=dict(message.get("edits", {})))
         lives = [Live(scene, kernel=message.get("kernel", "coherent"))]
         if reference:
             self.say({"say": "busy", "text": "loading the layered reference"})
