@@ -19,7 +19,7 @@ from etendue.bake.field_distill import (
 )
 from etendue.bake.field_fit import FieldSettings, generator_of
 from etendue.bake.field_judge import agreement, show
-from etendue.bake.field_pool import UNSEEN, draw, fill, random_rays
+from etendue.bake.field_pool import UNSEEN, draw, fill, hardest, random_rays
 from etendue.bake.field_train import look_through, psnr, train
 from etendue.bake.material import checkpoint_path
 from etendue.bake.train import BakeStoppedError
@@ -181,6 +181,23 @@ def test_lessons_are_whole_rays_as_the_marcher_sees_them(taught: Field) -> None:
     again = fill(taught, 32, seed=3, epoch=0, features=True)
     assert torch.equal(again.samples.x, pool.samples.x) and torch.equal(again.x, pool.x)
     assert not torch.equal(fill(taught, 32, seed=3, epoch=1, features=True).x, pool.x)
+
+
+def test_the_hardest_rays_are_among_those_learned_from(taught: Field) -> None:
+    """Of a student that is wrong on one side, rays through that side are chosen."""
+    pool = fill(taught, 32, seed=3, epoch=0, features=True)
+    lesson = draw(pool, 128, generator_of(3, 1))
+    side = lesson.samples.x[:, 0] > 0.6
+    wrong = lesson.answers.rows(torch.arange(len(side)))
+    wrong.rgb[side] = 1 - wrong.rgb[side]
+    chosen = hardest(lesson, wrong, 32)
+    assert chosen.count == 32 and len(chosen.x) == len(lesson.x) // 4
+    assert (chosen.samples.ray.diff() >= 0).all()
+    met = {k: [bool((s.x[s.ray == r, 0] > 0.6).any()) for r in range(n)]
+           for k, s, n in (("all", lesson.samples, 128), ("hard", chosen.samples, 16))}  # fmt: skip
+    assert np.mean(met["hard"]) > 0.9 > 0.8 > np.mean(met["all"])
+    whole = hardest(lesson, wrong, 128)
+    torch.testing.assert_close(whole.samples.t.sum(), lesson.samples.t.sum())
 
 
 def test_a_grid_begins_with_samples_of_its_teacher() -> None:

@@ -31,7 +31,7 @@ from etendue.bake.field_fit import (
     run,
 )
 from etendue.bake.field_judge import agreement
-from etendue.bake.field_pool import EPOCH, Answer, Lesson, Pool, ask, draw, fill, joined
+from etendue.bake.field_pool import EPOCH, Answer, Lesson, Pool, ask, draw, fill, hardest, joined
 from etendue.bake.field_train import finished, resumed, saver, with_info
 from etendue.bake.material import checkpoint_path
 from etendue.bake.threads import one_thread
@@ -80,11 +80,15 @@ def convert(
     *,
     min_psnr: float | None = None,
     stages: Stages | None = None,
+    hard: int = 1,
     resume: bool = False,
     progress: Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Field:
     """Teach `model` what `teacher` holds and write `output`.
+
+    `hard` > 1: as many times the rays of a step are looked at, and the worst half is among those
+    that are learned from.
 
     Raises `NotGoodEnoughError` when its PSNR against the teacher is below `min_psnr`; no file is
     left then, since the plan of more steps is another one from the first step on.
@@ -92,12 +96,14 @@ def convert(
     settings.check()
     shared = model.has_features and teacher.model.has_features
     plan = stages or Stages.between(teacher.model, model, settings.steps)
-    key = identity(model, settings, _digest(teacher), {"stages": [plan.volume, plan.rendered]})
+    key = identity(
+        model, settings, _digest(teacher), {"stages": [plan.volume, plan.rendered], "hard": hard}
+    )
     start = first_guess(teacher, model)
     fit = begin(model, settings, params=start, occupancy=teacher.occupancy)
     fit = resumed(fit, output, key, resume)
     began = time.monotonic()
-    loss = teacher_loss(teacher, model, settings, plan, features=shared)
+    loss = teacher_loss(teacher, model, settings, plan, features=shared, hard=hard)
     fit = run(fit, settings, loss, progress=progress, save=saver(output, key, stop), stop=stop)
     made = finished(fit, teacher.cube, teacher.name, teacher.distance, settings)
     quality = agreement(teacher, made, settings.seed)
@@ -155,10 +161,11 @@ def teacher_loss(
     plan: Stages | None,
     *,
     features: bool,
+    hard: int = 1,
 ) -> Loss:
     """The sum of the losses of the stage that a step is in; without a plan rendered colours alone.
 
-    `features`: whether both sides have them.
+    `features`: whether both sides have them. The worst of `hard` times the rays are taken.
     """
     pools: dict[int, Pool] = {}
 
@@ -167,10 +174,13 @@ def teacher_loss(
         if epoch not in pools:
             pools.clear()
             pools[epoch] = fill(teacher, settings.rays, settings.seed, epoch, features=features)
-        lesson = draw(pools[epoch], settings.rays, generator)
+        lesson = draw(pools[epoch], hard * settings.rays, generator)
+        if hard > 1:
+            with torch.no_grad():
+                lesson = hardest(lesson, _along(model, params, lesson), settings.rays)
         backs = torch.rand(settings.rays, 3, generator=generator)
         if plan is None:
-            return _pictures_error(_along(model, params, lesson, features=False), lesson, backs)
+            return _pictures_error(_along(model, params, lesson), lesson, backs)
         x = torch.cat([lesson.samples.x, lesson.x])
         d = torch.cat([lesson.samples.d, lesson.d])
         told = ask(model, params, x, d, features=features)
@@ -190,8 +200,8 @@ def teacher_loss(
     return loss
 
 
-def _along(model: Model, params: Params, lesson: Lesson, *, features: bool) -> Answer:
-    return ask(model, params, lesson.samples.x, lesson.samples.d, features=features)
+def _along(model: Model, params: Params, lesson: Lesson) -> Answer:
+    return ask(model, params, lesson.samples.x, lesson.samples.d, features=False)
 
 
 def _pictures_error(told: Answer, lesson: Lesson, backs: Tensor) -> Tensor:

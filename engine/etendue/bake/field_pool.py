@@ -14,7 +14,7 @@ from torch import Tensor
 
 from etendue.field.base import Model, Params, density, head
 from etendue.field.file import Field
-from etendue.field.march import Samples, place, waves
+from etendue.field.march import Samples, composite, place, waves
 from etendue.field.occupancy import Occupancy
 from etendue.field.rays import Rays
 
@@ -136,6 +136,34 @@ def _reached(
     order = torch.argsort(samples.ray, stable=True)  # waves are in the order of distance
     own = samples.rows(order)
     return replace(own, ray=own.ray + first_ray), joined(*(p[1] for p in parts)).rows(order)
+
+
+def hardest(lesson: Lesson, told: Answer, rays: int) -> Lesson:
+    """`rays` rays of a lesson: for one half those that a student's answers show worst.
+
+    The other half is any (after Fang et al. 2023b, PVD-AL, who choose poses and points so, too).
+    """
+    a, b = (composite(lesson.samples, lesson.count, x.rgb, density(x.log_sigma))
+            for x in (told, lesson.answers))  # fmt: skip
+    wrong = (a.rgb - b.rgb).square().sum(-1) + (a.alpha - b.alpha).square()
+    order = torch.argsort(wrong, descending=True, stable=True)
+    half = rays // 2
+    others = order[half:].sort().values[: rays - half]
+    return _only(lesson, torch.cat([order[:half], others]))
+
+
+def _only(lesson: Lesson, rays: Tensor) -> Lesson:
+    """Some of the rays, and as large a share of the points."""
+    number = torch.full((lesson.count,), -1, dtype=torch.long)
+    number[rays] = torch.arange(len(rays))
+    kept = torch.nonzero(number[lesson.samples.ray] >= 0)[:, 0]
+    order = torch.argsort(number[lesson.samples.ray[kept]], stable=True)
+    rows, points = kept[order], torch.arange(POINTS * len(rays))
+    samples = lesson.samples.rows(rows)
+    return Lesson(
+        len(rays), replace(samples, ray=number[samples.ray]), lesson.answers.rows(rows),
+        lesson.x[points], lesson.d[points], lesson.told.rows(points),
+    )  # fmt: skip
 
 
 def draw(pool: Pool, rays: int, generator: torch.Generator) -> Lesson:

@@ -30,6 +30,9 @@ def run(
     steps: options.Steps = 800,
     rays: options.Rays = 256,
     seed: options.Seed = 0,
+    hard: Annotated[
+        int, typer.Option(help="So many rays are looked at for each that is learned from.")
+    ] = 1,
     edit: Annotated[
         str | None,
         typer.Option(help="cut:BOX or keep:BOX of the old field; BOX: X0,Y0,Z0,X1,Y1,Z1."),
@@ -58,13 +61,15 @@ def run(
     made = make_model(to, options.sizes(size))
     settings = FieldSettings(steps, rays, seed)
     settings.check()
+    if not 1 <= hard <= 16:
+        raise InputError("--hard", "is out of range", got=hard, expected="1..16")
     teacher = options.change(read_field(field), edit)
     if restart:
         checkpoint_path(output).unlink(missing_ok=True)
     with baking(steps, output) as (progress, stop):
         student = convert(
             teacher, made, settings, output,
-            min_psnr=min_psnr, resume=resume, progress=progress, stop=stop,
+            min_psnr=min_psnr, hard=hard, resume=resume, progress=progress, stop=stop,
         )  # fmt: skip
     if report is not None:
         _report(teacher, student, report)
