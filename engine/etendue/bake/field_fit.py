@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,13 @@ def begin(
     watches = occupancy is None
     found = Occupancy.full(STEP) if occupancy is None else occupancy
     rate = settings.rate * (model.rate if watches else model.taught_rate)
-    return FieldFit(model, own, _adam(own), found, watches, rate)
+    decay: dict[str, float] = getattr(model, "decay", {}) if watches else {}
+    return FieldFit(model, own, _adam(own, decay), found, watches, rate)
 
 
-def _adam(params: Params) -> torch.optim.Optimizer:
-    return torch.optim.Adam(params.values(), lr=0.0, betas=(0.9, 0.99), eps=1e-15, fused=True)
+def _adam(params: Params, decay: Mapping[str, float]) -> torch.optim.Optimizer:
+    groups = [{"params": [v], "weight_decay": decay.get(n, 0.0)} for n, v in params.items()]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
 
 def run(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -28,6 +29,8 @@ class Grid:
     has_features: ClassVar[bool] = False
     rate: ClassVar[float] = 5e-2
     taught_rate: ClassVar[float] = 1.5e-2  # begins with samples
+    # per step and learning rate, towards what coarser grids say; fine noise is not kept
+    decay: ClassVar[Mapping[str, float]] = MappingProxyType({"values": 0.2, "coarse2": 0.06})
 
     size: int = 64
 
