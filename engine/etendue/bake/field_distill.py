@@ -60,7 +60,7 @@ class Stages:
 
     @classmethod
     def of(cls, steps: int, *, features: bool) -> Stages:
-        """About 2000 and 5000 of 30000 steps, as published; no features where there are none."""
+        """At 1/15 and 1/5 of them (published: 1/6); no features where there are none."""
         return cls(round(FEATURES_END * steps) if features else 0, round(VOLUME_END * steps))
 
     @classmethod

@@ -95,11 +95,7 @@ def _bounce(
     carried = s.throughput
     if s.absorption is not None:
         carried = carried * transmittance(s.absorption, si.t)
-    radiance = mi.Color3f(s.radiance)
-    if volume:
-        light, passed = volume.light(s.ray, si.t, s.rng.next_float32(), s.active)
-        radiance += carried * light
-        carried = carried * passed
+    radiance, carried = _along_fields(volume, si, s, carried)
     radiance += carried * _emission(scene, options, si, s)
     active = s.active & si.is_valid() & (s.depth + 1 < limit)
     bsdf = si.bsdf()
@@ -120,9 +116,7 @@ def _bounce(
         length = dr.select(endless, dr.inf, ds.dist)
         emitted = emitted * transmittance(_beyond(table, number, si, to_light, absorption), length)
         absorption = _beyond(table, number, si, e.wo, absorption)
-    if volume:
-        towards = mi.Ray3f(si.p, ds.d)
-        emitted *= volume.transmittance(towards, ds.dist, s.rng.next_float32(), lit)
+    emitted *= _past_fields(volume, si, ds, s, lit)
     weight = _light_weight(options, ds, e)
     radiance += dr.select(lit, carried * weight * e.value * emitted, 0.0)
 
@@ -153,6 +147,23 @@ def _bounce(
         absorption=absorption,
         active=active,
     )
+
+
+def _along_fields(volume: Volume, si: Any, s: PathState, carried: Any) -> tuple[Any, Any]:
+    """Radiance so far with that of fields along the segment, and what still gets through them."""
+    radiance = mi.Color3f(s.radiance)
+    if not volume:
+        return radiance, carried
+    light, passed = volume.light(s.ray, si.t, s.rng.next_float32(), s.active)
+    return radiance + carried * light, carried * passed
+
+
+def _past_fields(volume: Volume, si: Any, ds: Any, s: PathState, lit: Any) -> Any:
+    """What of a light's radiance gets through fields to the vertex."""
+    if not volume:
+        return mi.Float(1.0)
+    towards = mi.Ray3f(si.p, ds.d)
+    return volume.transmittance(towards, ds.dist, s.rng.next_float32(), lit)
 
 
 def _light_weight(options: PathOptions, ds: Any, e: Evaluation) -> Any:
