@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -264,9 +265,11 @@ def main(argv: list[str]) -> int:
     torch.set_num_threads(arguments.threads)
     sets = {photos.name: rows_of(arguments, photos) for photos in arguments.photos}
     text = report(sets, arguments)
-    print(text)
     if arguments.plot:
         plot(sets, arguments.plot)
+        shown = os.path.relpath(arguments.plot.resolve(), ROOT / "docs")
+        text += f"\n\n![quality and time of every pair]({shown})"
+    print(text)
     if arguments.write:
         write_section("fields", text)
     return 0
