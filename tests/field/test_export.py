@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def test_a_ball_that_leaves_the_cube_is_closed_too(ball: Field) -> None:
 def test_no_surface_is_an_error(ball: Field) -> None:
     with pytest.raises(InputError, match="ball: has no surface at this level; got 1"):
         mesh(ball, 16, 1.0)
+    nothing = replace(ball.occupancy, sigma=torch.zeros_like(ball.occupancy.sigma))
+    with pytest.raises(InputError, match="ball: has nothing that a ray would stop at"):
+        points(replace(ball, occupancy=nothing), 20)
 
 
 def test_points_lie_on_the_surface(ball: Field) -> None:

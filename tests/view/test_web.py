@@ -285,3 +285,15 @@ def test_one_clear_error(words: list[str], told: str, capsys: pytest.CaptureFixt
 
     assert main(["view", *words]) != 0
     assert told in capsys.readouterr().err
+
+
+def test_a_scene_with_fields_is_refused() -> None:
+    """The page's shaders have none, and leaving them out would show another scene."""
+    from types import SimpleNamespace
+
+    from etendue.core.errors import InputError
+    from etendue.view.web_scene import web_scene
+
+    live: Any = SimpleNamespace(built=SimpleNamespace(fields=("a field",)))
+    with pytest.raises(InputError, match="radiance fields: are not in the page's shaders"):
+        web_scene(live, "s", 1)

@@ -80,6 +80,9 @@ def points(field: Field, count: int, seed: int = 0) -> Any:
     rays = Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
     seen = render(field.model, field.params, rays, field.occupancy)
     met = seen.alpha > OPAQUE
+    if not met.any():
+        raise InputError(field.name, "has nothing that a ray would stop at",
+                         got=f"opacity {float(seen.alpha.max()):.3g} at most")  # fmt: skip
     x = (rays.origin + seen.depth[:, None] * rays.direction)[met]
     rgb = (seen.rgb / seen.alpha[:, None])[met]
     return trimesh.PointCloud(to_world(field, x.numpy()), _encoded(rgb.numpy()))

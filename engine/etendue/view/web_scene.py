@@ -63,6 +63,8 @@ def web_scene(live: Live, name: str, spp: int) -> WebScene:
     Raises `InputError` for what the shaders lack, naming it, and `DeviceError` without slangpy.
     """
     built = live.built
+    if built.fields:
+        raise InputError("radiance fields", "are not in the page's shaders")
     eye = built.mi_scene.sensors()[0]
     data = extract(built.mi_scene, built.baked)
     hidden, lens = built.hide_emitters, eye.needs_aperture_sample()
