@@ -11,7 +11,8 @@ import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.scene.camera import Camera
-from etendue.scene.gltf_accessor import read_accessor, read_floats
+from etendue.scene.gltf_accessor import checked_floats, read_accessor, read_floats
+from etendue.scene.gltf_draco import Unpacked, unpack
 from etendue.scene.gltf_file import GltfFile, read_gltf
 from etendue.scene.gltf_surface import ImportedSurface, import_surface
 from etendue.scene.mesh import Mesh, triangles_of, unit_rows
@@ -184,8 +185,11 @@ def _read_mesh(out: _Gathered, primitive: Mapping[str, Any], uv_set: int, user: 
     if "POSITION" not in attributes:
         out.notes[f"{user} has no positions, skipped"] = None
         return None
-    positions = read_floats(file, attributes["POSITION"], 3, f"{user} POSITION")
-    if "indices" in primitive:
+    packed = unpack(file, primitive, user)
+    positions = _floats(file, packed, attributes, "POSITION", 3, user)
+    if packed is not None:
+        indices = packed.indices
+    elif "indices" in primitive:
         indices = read_accessor(file, primitive["indices"], f"{user} indices")[:, 0]
         if indices.dtype.kind != "u":
             raise InputError(file.path, f"{user} has indices that are not unsigned integers")
@@ -198,7 +202,7 @@ def _read_mesh(out: _Gathered, primitive: Mapping[str, Any], uv_set: int, user: 
             got=int(indices.max()),
             expected=f"below {len(positions)}",
         )
-    faces = triangles_of(indices, primitive.get("mode", 4))
+    faces = triangles_of(indices, primitive.get("mode", 4) if packed is None else 4)
     if len(faces) == 0:
         out.notes[f"{user} has no triangles, skipped"] = None
         return None
@@ -208,16 +212,31 @@ def _read_mesh(out: _Gathered, primitive: Mapping[str, Any], uv_set: int, user: 
         out.notes["vertex colours are not used"] = None
     normals = uv = None
     if "NORMAL" in attributes:
-        normals = read_floats(file, attributes["NORMAL"], 3, f"{user} NORMAL")
+        normals = _floats(file, packed, attributes, "NORMAL", 3, user)
         normals = unit_rows(_same_length(file, normals, positions, f"{user} NORMAL"))
     key = f"TEXCOORD_{uv_set}"
     key = key if key in attributes else "TEXCOORD_0"
     if key in attributes:
-        uv = read_floats(file, attributes[key], 2, f"{user} {key}")
+        uv = _floats(file, packed, attributes, key, 2, user)
         uv = _same_length(file, uv, positions, f"{user} {key}")
     else:
         out.notes["a mesh without texture coordinates shows textures as one colour"] = None
     return Mesh(positions, faces, normals, uv)
+
+
+def _floats(
+    file: GltfFile,
+    packed: Unpacked | None,
+    attributes: Mapping[str, Any],
+    semantic: str,
+    components: int,
+    user: str,
+) -> np.ndarray:
+    name = f"{user} {semantic}"
+    if packed is None or semantic not in packed.arrays:
+        return read_floats(file, attributes[semantic], components, name)
+    normalized = file.item("accessors", attributes[semantic], name).get("normalized", False)
+    return checked_floats(file, packed.arrays[semantic], normalized, components, name)
 
 
 def _same_length(file: GltfFile, array: np.ndarray, positions: np.ndarray, user: str) -> np.ndarray:

@@ -35,7 +35,14 @@ def read_accessor(file: GltfFile, index: Any, user: str) -> np.ndarray:
 
 def read_floats(file: GltfFile, index: Any, components: int, user: str) -> np.ndarray:
     """Array (count, components) as float32; normalised integers become max(c / c_max, -1)."""
-    array = read_accessor(file, index, user)
+    normalized = file.item("accessors", index, user).get("normalized", False)
+    return checked_floats(file, read_accessor(file, index, user), normalized, components, user)
+
+
+def checked_floats(
+    file: GltfFile, array: np.ndarray, normalized: bool, components: int, user: str
+) -> np.ndarray:
+    """`array` as `read_floats` gives it: float32 (count, components), finite."""
     if array.shape[1] != components:
         raise InputError(
             file.path,
@@ -46,7 +53,7 @@ def read_floats(file: GltfFile, index: Any, components: int, user: str) -> np.nd
     if array.dtype.kind != "f":
         scale = np.iinfo(array.dtype).max
         array = array.astype(np.float32)
-        if file.item("accessors", index, user).get("normalized", False):
+        if normalized:
             array = np.maximum(array / np.float32(scale), -1.0)
     array = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(array).all():

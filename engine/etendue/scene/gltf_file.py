@@ -18,6 +18,7 @@ from etendue.scene.safe_xml import read_bytes
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 SUPPORTED_EXTENSIONS = frozenset(
     {
+        "KHR_draco_mesh_compression",
         "KHR_lights_punctual",
         "KHR_materials_anisotropy",
         "KHR_materials_clearcoat",

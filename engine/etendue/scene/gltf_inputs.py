@@ -63,7 +63,8 @@ class Inputs:
     def scaled(self, factor: Any, name: str, channels: slice) -> np.ndarray:
         """Factor times texture: (k,) without a texture, (H, W, k) with one."""
         try:
-            value = np.atleast_1d(np.asarray(factor, np.float32))
+            with np.errstate(over="ignore"):  # said below
+                value = np.atleast_1d(np.asarray(factor, np.float32))
         except (TypeError, ValueError) as error:
             raise InputError(self.label, "a factor is not a number", got=factor) from error
         if not np.isfinite(value).all() or value.ndim != 1:
