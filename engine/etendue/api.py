@@ -60,7 +60,7 @@ def render_scene(
 
     `options` are the fields of `render.job.Options`, those of `etendue render`: spp, seed,
     size=(width, height), crop, aovs, max_depth, camera, backend, seconds, noise, denoise,
-    checkpoint, resume. An equal call gives equal bits, and the same file as the command.
+    checkpoint, resume, colors. An equal call gives equal bits, and the same file as the command.
     """
     from etendue.render.job import Options
 
@@ -137,7 +137,7 @@ def _save(film: Any, path: Path | None, options: Options, *, keep: bool) -> Any:
 
     film = finished(film, options)
     if path is not None and (keep or not film.interrupted):
-        film.save(path)
+        film.save(path, options.colors)
     if path is not None and not film.interrupted:
         remove_checkpoint(path)
     return film

@@ -13,6 +13,7 @@ import pytest
 
 from etendue.cli import main
 from etendue.commands import _render_progress
+from etendue.core.color import ACESCG, REC709, convert_primaries
 from etendue.core.image import read_image, read_parts
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,23 @@ def test_same_seed_same_bytes_other_seed_other_picture(tmp_path: Path) -> None:
     assert pictures[0] == pictures[1] != pictures[2]
 
 
+@pytest.mark.parametrize("backend", ["drjit", "mitsuba"])
+def test_a_picture_in_acescg_is_the_same_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    args = (SPHERE, *SMALL, "--aov", "albedo,normal", "--backend", backend)
+    plain, aces = str(tmp_path / "plain.exr"), str(tmp_path / "aces.exr")
+    figures(capsys, *args, "-o", plain)
+    figures(capsys, *args, "-o", aces, "--colors", "acescg")
+    before, after = read_parts(plain), read_parts(aces)
+    np.testing.assert_array_equal(before["normal"], after["normal"])
+    for name in ("rgb", "albedo"):
+        back = convert_primaries(after[name], ACESCG, REC709)
+        np.testing.assert_allclose(back, before[name], atol=1e-5)
+    assert main(["compare", plain, aces, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rel_mse"] < 1e-9
+
+
 def test_crop_and_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.png"
     result = figures(capsys, SPHERE, "-o", str(out), *SMALL, "--crop", "2,3,8,6")
@@ -87,6 +105,8 @@ def test_interrupting_keeps_what_is_done(
         ([SPHERE, "-o", "a"], "unknown kind of picture"),
         ([SPHERE, "-o", "a.png", "--aov", "depth"], "needs an .exr"),
         ([SPHERE, "-o", "a.exr", "--aov", "smell"], "smell"),
+        ([SPHERE, "-o", "a.png", "--colors", "acescg"], "needs an .exr"),
+        ([SPHERE, "-o", "a.exr", "--colors", "p3"], "rec709, acescg"),
         ([SPHERE, "-o", "a.png", "--size", "0x0"], "--size"),
         ([SPHERE, "-o", "a.png", "--size", "-4x4"], "--size"),
         ([SPHERE, "-o", "a.png", "--size", "60000x60000"], "--size"),

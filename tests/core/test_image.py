@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etendue.core.color import linear_to_srgb
+from etendue.core.color import (
+    ACESCG,
+    REC709,
+    convert_primaries,
+    linear_to_srgb,
+    rgb_to_xyz,
+)
 from etendue.core.errors import InputError
 from etendue.core.image import (
     read_image,
+    read_linear,
     read_metadata,
     read_parts,
     require_finite,
@@ -152,3 +159,33 @@ def test_missing_image_and_folder(tmp_path: Path) -> None:
         read_image(tmp_path)
     with pytest.raises(InputError):
         write_exr(tmp_path, {"rgb": _rgb()})
+
+
+def test_other_primaries_are_converted_when_read_as_linear(tmp_path: Path) -> None:
+    path, pixels = tmp_path / "a.exr", np.abs(_rgb())
+    write_exr(path, {"rgb": convert_primaries(pixels, REC709, ACESCG)}, primaries=ACESCG)
+    stated = read_metadata(path, "chromaticities")[""]
+    np.testing.assert_allclose(stated, ACESCG, rtol=1e-6)
+    np.testing.assert_allclose(read_linear(path), pixels, atol=1e-5)
+    assert not np.allclose(read_image(path), pixels, atol=0.01)  # values as stored
+    write_exr(tmp_path / "plain.exr", {"rgb": pixels})
+    assert read_metadata(tmp_path / "plain.exr", "chromaticities") == {}
+    np.testing.assert_array_equal(read_linear(tmp_path / "plain.exr"), pixels)
+
+
+def test_mitsuba_reads_the_same_colours(tmp_path: Path) -> None:
+    """Its reader of EXR files converts as well, but does not adapt to the white point."""
+    import mitsuba as mi
+
+    mi.set_variant("scalar_rgb")
+    path, pixels = tmp_path / "a.exr", np.abs(_rgb())
+    write_exr(path, {"rgb": pixels}, primaries=ACESCG)
+    expected = pixels @ (np.linalg.inv(rgb_to_xyz(REC709)) @ rgb_to_xyz(ACESCG)).T
+    np.testing.assert_allclose(np.array(mi.Bitmap(str(path))), expected, atol=5e-3)
+
+
+def test_impossible_chromaticities_are_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.exr"
+    write_exr(path, {"rgb": _rgb()}, primaries=(0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3))
+    with pytest.raises(InputError, match="impossible chromaticities"):
+        read_linear(path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from etendue.core.errors import InputError
-from etendue.core.image import read_image, read_parts
+from etendue.core.image import read_image, read_linear, read_parts
 from etendue.render.film import Accumulator, Film
 
 
@@ -116,3 +116,17 @@ def test_world_to_camera_puts_depth_on_z() -> None:
     )
     np.testing.assert_allclose(np.append(ahead, 1) @ matrix, [0, 0, 3, 1], atol=1e-5)
     assert (np.append(aside, 1) @ matrix)[0] > 0.9  # x points right
+
+
+def test_colours_in_acescg_are_stated_and_the_rest_is_left_alone(
+    samples: np.ndarray, tmp_path: Path
+) -> None:
+    film = made_of(samples)
+    film.save(tmp_path / "plain.exr")
+    film.save(tmp_path / "aces.exr", "acescg")
+    plain, aces = (read_parts(tmp_path / f"{name}.exr") for name in ("plain", "aces"))
+    np.testing.assert_array_equal(aces["depth"], plain["depth"])
+    assert np.abs(aces["rgb"] - plain["rgb"]).max() > 0.05
+    np.testing.assert_allclose(read_linear(tmp_path / "aces.exr"), plain["rgb"], atol=1e-5)
+    film.save(tmp_path / "again.exr", "rec709")
+    assert (tmp_path / "again.exr").read_bytes() == (tmp_path / "plain.exr").read_bytes()

@@ -239,9 +239,9 @@ BAD = {
     "short buffer": (_with(buffers=[{"uri": "data:;base64,AAAA", "byteLength": 9}]), "truncated"),
     "bad base64": (_with(buffers=[{"uri": "data:;base64,A?", "byteLength": 1}]), "damaged"),
     "version": (_with(asset={"version": "1.0"}), "unsupported glTF version"),
-    "draco": (
-        _with(extensionsRequired=["KHR_draco_mesh_compression"]),
-        "KHR_draco_mesh_compression",
+    "extension": (
+        _with(extensionsRequired=["EXT_meshopt_compression"]),
+        "EXT_meshopt_compression",
     ),
     "cycle": (
         _with(nodes=[{"mesh": 0, "children": [0]}], scenes=[{"nodes": [0]}]),

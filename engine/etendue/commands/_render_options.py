@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from etendue.cli_support import parse_crop, parse_pair, parse_size, parse_time, positive
+from etendue.core.color import SPACES
 from etendue.core.errors import InputError
 from etendue.device.caps import DEVICES
 from etendue.scene.edit import parse_edits
@@ -72,6 +73,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the work kept
 Denoise = Annotated[
     bool, typer.Option("--denoise", help="Remove noise; an .exr keeps it as the part `noisy`.")
 ]
+Colors = Annotated[str, typer.Option(help="Primaries of an .exr: " + "|".join(SPACES))]
 Backend = Annotated[str, typer.Option(help="|".join(BACKENDS))]
 Kernel = Annotated[
     str, typer.Option(help="How networks are run; the last two: slang only. " + "|".join(KERNELS))
@@ -157,6 +159,14 @@ def check_choices(backend: str, kernel: str, device: str, search: list[Path]) ->
     for folder in search:
         if not folder.is_dir():
             raise InputError("--search", "is not a folder", got=folder)
+
+
+def check_colors(colors: str, output: Path) -> None:
+    """Raise `InputError` for an unknown space, or one that the file cannot state."""
+    if colors not in SPACES:
+        raise InputError("--colors", "is unknown", got=colors, expected=", ".join(SPACES))
+    if colors != "rec709" and output.suffix.lower() != ".exr":
+        raise InputError("--colors", f"{colors} needs an .exr", got=output)
 
 
 def check_output(output: Path, aovs: tuple[str, ...]) -> None:

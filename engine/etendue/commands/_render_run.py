@@ -116,7 +116,7 @@ def finish(drawn: Drawn, output: Path, options: Options, keep_partial: bool) -> 
     """Remove noise where asked for, and save; the figures."""
     picture, start = finished(drawn.picture, options), time.perf_counter()
     if keep_partial or not picture.interrupted:
-        picture.save(output)
+        picture.save(output, options.colors)
     if not picture.interrupted:
         remove_checkpoint(output)
     saved = {"save_s": round(time.perf_counter() - start, 4), "parts": list(picture.parts)}

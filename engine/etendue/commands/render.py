@@ -15,6 +15,7 @@ EXAMPLES = (
     "etendue render model.glb -o out.png --size 640x480",
     "etendue render scene.xml -o out.exr --aov depth,normal --crop 100,80,64,64",
     "etendue render scene.xml -o out.png --spp 8 --denoise",
+    "etendue render scene.xml -o out.exr --colors acescg",
     "etendue render scene.xml -o out.exr --time 20s",
     "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60",
     "etendue render scene.xml -o out.exr --noise 0.005 --checkpoint 60 --resume",
@@ -57,6 +58,7 @@ def run(
     camera_path: options.CameraPath = None,
     turntable: options.Turntable = None,
     watch: options.Watch = False,
+    colors: options.Colors = "rec709",
     backend: options.Backend = "auto",
     kernel: options.Kernel = "auto",
     device: options.Device = "auto",
@@ -72,6 +74,7 @@ def run(
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, device, search or [])
     options.check_output(output, aovs)
+    options.check_colors(colors, output)
     options.check_stats(stats)
     goals = options.check_goals(time, noise, checkpoint)
     loading = options.loading(define or [], set_ or [], search or [], material or [], field)
@@ -82,7 +85,7 @@ def run(
 
     wanted = Options(
         spp, seed, *options.window(size, crop), aovs, max_depth, camera, backend, kernel,
-        cluster, denoise, *goals, resume, device,
+        cluster, denoise, *goals, resume, device, colors,
     )  # fmt: skip
     manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
     wish = Wish(frames, camera_path, turntable)

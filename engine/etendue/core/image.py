@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etendue.core.color import linear_to_srgb, srgb_to_linear
+from etendue.core.color import REC709, convert_primaries, linear_to_srgb, srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
 
@@ -39,10 +39,17 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def read_linear(path: str | Path) -> np.ndarray:
-    """`read_image` as linear values: EXR, HDR and PFM files are, the others are sRGB-encoded."""
+    """`read_image` as linear Rec. 709 values: EXR, HDR and PFM files are linear, the others sRGB.
+
+    Colours of an EXR file that states other `chromaticities` (ACEScg, ...) are converted.
+    """
     pixels = read_image(path)
-    linear = Path(path).suffix.lower() in (".exr", ".hdr", ".pfm")
-    return pixels if linear else srgb_to_linear(pixels)
+    if Path(path).suffix.lower() not in (".exr", ".hdr", ".pfm"):
+        return srgb_to_linear(pixels)
+    primaries = _chromaticities(path)
+    if pixels.shape[2] < 3 or np.allclose(primaries, REC709, atol=1e-4):
+        return pixels
+    return convert_primaries(pixels, primaries, REC709)
 
 
 def read_parts(path: str | Path, *, first_only: bool = False) -> dict[str, np.ndarray]:
@@ -97,6 +104,19 @@ def read_metadata(path: str | Path, prefix: str = "etendue:") -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in found.items()}
 
 
+def _chromaticities(path: str | Path) -> tuple[float, ...]:
+    """Those that an image file states, Rec. 709 where it states none."""
+    stated = read_metadata(path, "chromaticities").get("")
+    if stated is None:
+        return REC709
+    values = np.array(stated, np.float64).reshape(-1)
+    if len(values) == 8 and np.isfinite(values).all() and values[7] > 1e-3:
+        red, green, blue, _ = np.column_stack([values.reshape(4, 2), np.ones(4)])
+        if abs(np.dot(np.cross(red, green), blue)) > 1e-4:  # twice the area of the triangle
+            return tuple(values.tolist())
+    raise InputError(path, "states impossible chromaticities", got=stated)
+
+
 def _read_part(path: Path, source: Any, index: int) -> np.ndarray:
     spec = source.spec()
     if min(spec.width, spec.height, spec.nchannels) < 1:
@@ -139,12 +159,14 @@ def write_exr(
     channels: Mapping[str, tuple[str, ...]] | None = None,
     place: tuple[int, int, int, int] | None = None,
     matrices: Mapping[str, tuple[float, ...]] | None = None,
+    primaries: tuple[float, ...] = REC709,
 ) -> None:
     """Write float32 arrays (H, W) or (H, W, C <= 4) as the named parts of one EXR, atomically.
 
     The first part is what single-part readers show. Linear values, ZIP compression, the same
     bytes for the same input. `channels` names those of a part (else R, G, B, A); `place` is where
-    the pixels lie in a whole picture (x, y, its width, its height); `matrices` are 4x4, by rows.
+    the pixels lie in a whole picture (x, y, its width, its height); `matrices` are 4x4, by rows;
+    `primaries` are those of the colours, stated in the file unless they are Rec. 709.
     """
     import OpenImageIO
 
@@ -159,6 +181,8 @@ def write_exr(
             spec.x, spec.y, spec.full_width, spec.full_height = place
         for key, matrix in (matrices or {}).items():
             spec.attribute(key, OpenImageIO.TypeDesc("matrix"), matrix)
+        if primaries != REC709:  # which a file without has; all parts of one file must agree
+            spec.attribute("chromaticities", OpenImageIO.TypeDesc("float[8]"), primaries)
         spec.attribute("compression", "zip")
         spec.attribute("DateTime", "1970:01:01 00:00:00")  # or OpenImageIO stores the present
         spec.attribute("oiio:subimagename", name or "rgb")

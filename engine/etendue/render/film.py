@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from etendue import __version__
+from etendue.core.color import REC709, SPACES, convert_primaries
 from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
 from etendue.render.noise import noise
@@ -24,6 +25,7 @@ EXR_CHANNELS = {
     "material_id": ("id",),
     "shape_id": ("id",),
 }
+COLORS = ("rgb", "noisy", "albedo")  # parts that are colours
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,21 @@ class Film:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(n > 1, spread / (n - 1), np.inf)
 
-    def save(self, path: str | Path) -> None:
-        """Write `.exr` (linear, auxiliary images as parts) or `.png` (sRGB), atomically."""
+    def save(self, path: str | Path, colors: str = "rec709") -> None:
+        """Write `.exr` (linear, auxiliary images as parts) or `.png` (sRGB), atomically.
+
+        `colors` is the space of the colours in an `.exr`: rec709 or acescg.
+        """
         suffix = Path(path).suffix.lower()
         if suffix == ".exr":
             write_exr(
                 path,
-                self.parts,
+                in_space(self.parts, colors),
                 self.describe(),
                 channels=EXR_CHANNELS,
                 place=self.place,
                 matrices={"worldtocamera": self.world_to_camera} if self.world_to_camera else {},
+                primaries=SPACES[colors],
             )
         elif suffix == ".png":
             write_png(path, self.parts["rgb"])
@@ -113,6 +119,16 @@ class Film:
             "etendue:denoised": int(self.clean is not None),
             **{f"etendue:{key}": value for key, value in self.metadata.items()},
         }
+
+
+def in_space(parts: Mapping[str, np.ndarray], colors: str) -> dict[str, np.ndarray]:
+    """The parts of a picture in Rec. 709, with their colours in the space `colors`."""
+    if colors == "rec709":
+        return dict(parts)
+    return {
+        name: convert_primaries(part, REC709, SPACES[colors]) if name in COLORS else part
+        for name, part in parts.items()
+    }
 
 
 class Accumulator:

@@ -44,6 +44,7 @@ class Options:
     checkpoint: float | None = None  # seconds between two
     resume: bool = False
     device: str = "auto"
+    colors: str = "rec709"  # of an EXR file: rec709 or acescg
 
     @property
     def progressive(self) -> list[str]:
@@ -133,7 +134,7 @@ def store_of(scene: Scene, options: Options, output: Path | None) -> Store | Non
     if output is None or (options.checkpoint is None and not options.resume):
         return None
     every = DEFAULT_S if options.checkpoint is None else options.checkpoint
-    key = picture_identity(scene, replace(options, seconds=None, denoise=False))
+    key = picture_identity(scene, replace(options, seconds=None, denoise=False, colors="rec709"))
     return Store(checkpoint_path(output), key, every, options.resume)
 
 

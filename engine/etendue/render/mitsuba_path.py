@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from etendue.core.color import SPACES
 from etendue.core.errors import InputError
 from etendue.core.image import write_exr, write_png
-from etendue.render.film import EXR_CHANNELS
+from etendue.render.film import EXR_CHANNELS, in_space
 
 AOVS: Mapping[str, str] = {
     "depth": "depth",
@@ -52,12 +53,18 @@ class Picture:
         kept = {name: image for name, image in self.parts.items() if name in aovs}
         return replace(self, parts={"rgb": clean, **kept, "noisy": self.parts["rgb"]})
 
-    def save(self, path: str | Path) -> None:
-        """Write all parts as EXR, or the picture alone as PNG."""
+    def save(self, path: str | Path, colors: str = "rec709") -> None:
+        """Write all parts as EXR, or the picture alone as PNG; see `Film.save`."""
         if Path(path).suffix.lower() == ".png":
             write_png(path, np.clip(self.parts["rgb"], 0.0, 1.0))
         else:
-            write_exr(path, self.parts, self.metadata, channels=EXR_CHANNELS)
+            write_exr(
+                path,
+                in_space(self.parts, colors),
+                self.metadata,
+                channels=EXR_CHANNELS,
+                primaries=SPACES[colors],
+            )
 
 
 def render(
