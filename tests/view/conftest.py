@@ -1,9 +1,11 @@
-"""Qt without a screen, a small scene, a small baked material and its layered description."""
+"""Qt without a screen, a browser, a small scene, baked materials and a layered description."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).parents[2]
+SIDE = 64  # of the page's pictures
+sys.path.insert(0, str(ROOT / "tools"))
 NAME = "Plum"
 MTLX = """<?xml version="1.0"?>
 <materialx version="1.39">
@@ -94,3 +98,52 @@ def driven(scene: Path, tmp_path: Path, qtbot: Any) -> Iterator[Driven]:
     window.show()
     yield Driven(window, qtbot)
     window.close()
+
+
+@pytest.fixture(scope="module")
+def ceramic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A draft of the glazed ceramic."""
+    from etendue.api import bake_material
+
+    out = tmp_path_factory.mktemp("web") / "ceramic.eta"
+    bake_material(ROOT / "assets/materials/glazed_ceramic.mtlx", out, steps=96, resolution=64)
+    return out
+
+
+@pytest.fixture(scope="module")
+def address(ceramic: Path) -> Iterator[str]:
+    """The page, served by the command."""
+    words = [
+        "view",
+        str(ROOT / "assets/scenes/sphere.xml"),
+        "--web",
+        "--material",
+        f"Sphere={ceramic}",
+        "--spp",
+        "8",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "etendue",
+        *words,
+        "--set",
+        f"film.width={SIDE}",
+        "--set",
+        f"film.height={SIDE}",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield line.split()[0]
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = pytest.importorskip("chromium")
+    if chromium.executable() is None:
+        pytest.skip("no Chromium: `tools/dev browser` installs one")
+    found = chromium.Chromium()
+    yield found
+    found.close()

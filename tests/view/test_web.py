@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +15,10 @@ from etendue.core.ztest import z_test
 from etendue.view.tonemap import Look, display
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 pytest.importorskip("slangpy", reason="slangpy is not installed: the extra `slang`")
 SPHERE = ROOT / "assets/scenes/sphere.xml"
 SIDE = 64
 POSE = '"pose": {"origin": [0, 0, 9], "target": [0, 0, 0], "up": [0, 1, 0]}'
-
-
-@pytest.fixture(scope="module")
-def ceramic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A draft of the glazed ceramic."""
-    from etendue.api import bake_material
-
-    out = tmp_path_factory.mktemp("web") / "ceramic.eta"
-    bake_material(ROOT / "assets/materials/glazed_ceramic.mtlx", out, steps=96, resolution=64)
-    return out
-
-
-@pytest.fixture(scope="module")
-def address(ceramic: Path) -> Iterator[str]:
-    """The page, served by the command."""
-    words = ["view", str(SPHERE), "--web", "--material", f"Sphere={ceramic}", "--spp", "8"]
-    command = [
-        sys.executable,
-        "-m",
-        "etendue",
-        *words,
-        "--set",
-        f"film.width={SIDE}",
-        "--set",
-        f"film.height={SIDE}",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        yield line.split()[0]
-        process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = pytest.importorskip("chromium")
-    if chromium.executable() is None:
-        pytest.skip("no Chromium: `tools/dev browser` installs one")
-    found = chromium.Chromium()
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ PAGE = Path(__file__).with_name("page")
 HOST = "127.0.0.1"
 MOST = 1 << 16  # bytes of a request's body
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
+    "style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -98,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(json.dumps(scene.description).encode(), ".json")
         elif kind == "buffers" and name in scene.contents:
             self._send(scene.contents[name], "")
+        elif kind == "balls" and name.isdecimal() and int(name) < len(scene.balls):
+            self._send(scene.balls[int(name)].content, "")
         elif kind == "kernel" and name.endswith(".wgsl"):
             code = scene.kernel(name.removesuffix(".wgsl"))
             self._no("no such kernel") if code is None else self._send(code.encode(), ".wgsl")

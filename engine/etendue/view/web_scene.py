@@ -25,6 +25,7 @@ from etendue.render.path.wgsl import (
     tunings,
 )
 from etendue.scene.camera import Camera
+from etendue.view.web_material import PageMaterial, page_materials
 
 RR_DEPTH = 5
 LIMIT = 0xFFFFFFFF  # deepest path where the scene sets no limit
@@ -39,6 +40,7 @@ class WebScene:
     data: SceneData
     hidden: bool
     lens: bool
+    balls: list[PageMaterial] = field(default_factory=list)
     codes: dict[str, str] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -80,6 +82,7 @@ def web_scene(live: Live, name: str, spp: int) -> WebScene:
         "strategy": 0,
     }
     contents = buffers(data)
+    balls = page_materials(built.baked)
     description = {
         "name": name,
         "spp": spp,
@@ -95,8 +98,9 @@ def web_scene(live: Live, name: str, spp: int) -> WebScene:
             for shape, row in zip(data.shape_names, data.shapes, strict=False)
         ],
         "materials": list(data.material_names),
+        "balls": [ball.description for ball in balls],
     }
-    made = WebScene(description, contents, data, hidden, lens)
+    made = WebScene(description, contents, data, hidden, lens, balls)
     made.codes[first.name] = program.code
     return made
 

@@ -1,4 +1,5 @@
 // The page: a picture that gets better, a camera that moves, and what can be changed.
+import { Ball } from "./ball.js";
 import { Camera } from "./camera.js";
 import { PathTracer, openDevice } from "./gpu.js";
 import { Streamed } from "./stream.js";
@@ -171,6 +172,7 @@ function controls(page) {
     page.looks.stops = Number(e.target.value);
     $("stops").textContent = page.looks.stops;
     again(page);
+    if (page.ball) Object.assign(page.ball, { stops: page.looks.stops }).paint();
   });
   $("curve").addEventListener("change", (e) => {
     page.looks.curve = e.target.value;
@@ -209,6 +211,24 @@ function materials(page) {
   });
 }
 
+// A ball of each neural material, which needs neither the engine nor WebGPU.
+async function ball(page) {
+  const names = page.scene.balls.map((b) => b.name);
+  page.ball = await Ball.open(page.scene.balls, (k) => bytes(`balls/${k}`), $("lamp"));
+  $("ball").hidden = !page.ball;
+  if (!page.ball) return;
+  const told = () => ($("lit").textContent = page.ball.told);
+  const select = $("shown");
+  select.hidden = names.length < 2;
+  names.forEach((name, k) => select.add(new Option(name, k)));
+  select.addEventListener("change", async () => {
+    await page.ball.show(Number(select.value));
+    told();
+  });
+  page.ball.listen(told);
+  told();
+}
+
 async function main() {
   const scene = await json("scene.json");
   const page = new Page(scene);
@@ -218,6 +238,7 @@ async function main() {
   await page.open({ gpu: !wish.has("stream") });
   controls(page);
   materials(page);
+  await ball(page);
   $("tune").hidden = !page.device;
   let tuning = false;
   $("tune").addEventListener("click", () => (tuning = true));
