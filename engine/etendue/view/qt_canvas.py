@@ -129,6 +129,8 @@ class Canvas(QWidget):
             left, width = place.left() + share * place.width(), (end - share) * place.width()
             painter.setClipRect(QRectF(left, place.top(), width, place.height()))
             at = QRectF(left + 8, place.top() + 8, 400, 22)
+            if painter.boundingRect(at, 0, text).width() > width - 16:  # then its last word will do
+                text = text.rpartition(" ")[2]
             box = painter.boundingRect(at, 0, text).adjusted(-5, -2, 5, 2)
             painter.fillRect(box, QColor(0, 0, 0, 150))
             painter.drawText(at, 0, text)
