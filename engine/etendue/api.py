@@ -26,8 +26,13 @@ def load_scene(
     parameters: Mapping[str, object] | None = None,
     materials: Mapping[str, PathLike] | None = None,
     search: tuple[PathLike, ...] = (),
+    fields: tuple[PathLike, ...] = (),
+    lit: bool = False,
 ) -> Scene:
-    """Read a Mitsuba XML or glTF scene; `materials` maps names or patterns of shapes to files."""
+    """Read a Mitsuba XML, glTF or USD scene; `materials` maps names or patterns of shapes to files.
+
+    `fields` are radiance fields beside it, `lit` by the scene or with the light of their photos.
+    """
     from etendue.scene.scene import load_scene as load
 
     return load(
@@ -35,6 +40,8 @@ def load_scene(
         parameters={name: str(value) for name, value in (parameters or {}).items()},
         search=tuple(Path(folder) for folder in search),
         assignments={shapes: Path(file) for shapes, file in (materials or {}).items()},
+        fields=tuple(Path(file) for file in fields),
+        lit=lit,
     )
 
 

@@ -35,6 +35,7 @@ Field = Annotated[
     list[Path] | None,
     typer.Option(help="The .eta file of a radiance field that stands where its photos were taken."),
 ]
+Lit = Annotated[bool, typer.Option("--lit", help="The scene lights the fields, not their photos.")]
 Aov = Annotated[str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")]
 MaxDepth = Annotated[int | None, typer.Option(help="Longest path, in segments; -1 is unlimited.")]
 Camera = Annotated[str | None, typer.Option(help="Name or number of the camera.")]
@@ -97,6 +98,7 @@ def loading(
     search: list[Path],
     material: list[str],
     fields: list[Path] | None = None,
+    lit: bool = False,
 ) -> dict[str, Any]:
     """What `load_scene` gets."""
     return {
@@ -105,6 +107,7 @@ def loading(
         "assignments": materials(material),
         "edits": parse_edits(edits),
         "fields": tuple(fields or []),
+        "lit": lit,
     }
 
 

@@ -25,7 +25,7 @@ EXAMPLES = (
     "etendue render scene.xml -o out.png --time 5s --watch",
     "etendue render scene.xml -o out.exr --material Ball,Ring=oak.eta --material 'Leg*=oak.mtlx'",
     "etendue render scene.xml -o out.exr --material Ball=set.eta#oak --material Leg=set.eta#tin",
-    "etendue render room.glb -o out.exr --field statue.eta",
+    "etendue render room.glb -o out.exr --field statue.eta --lit",
     "etendue render scene.xml -o out.exr --backend slang --kernel scalar",
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
@@ -43,6 +43,7 @@ def run(
     crop: options.Crop = None,
     material: options.Material = None,
     field: options.Field = None,
+    lit: options.Lit = False,
     aov: options.Aov = None,
     max_depth: options.MaxDepth = None,
     camera: options.Camera = None,
@@ -77,7 +78,7 @@ def run(
     options.check_colors(colors, output)
     options.check_stats(stats)
     goals = options.check_goals(time, noise, checkpoint)
-    loading = options.loading(define or [], set_ or [], search or [], material or [], field)
+    loading = options.loading(define or [], set_ or [], search or [], material or [], field, lit)
 
     from etendue.commands._render_run import Command, Manner
     from etendue.render.frames import Wish

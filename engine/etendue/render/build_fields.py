@@ -13,7 +13,7 @@ from etendue.render.placed import Placed
 from etendue.scene.scene import FieldVolume, Scene
 
 PLUGIN = "field"
-_KNOWN = ("filename", "to_world", "scale")
+_KNOWN = ("filename", "to_world", "scale", "lit")
 
 
 def take_fields(state: ParsedState) -> tuple[FieldVolume, ...]:
@@ -32,7 +32,9 @@ def take_fields(state: ParsedState) -> tuple[FieldVolume, ...]:
             raise InputError(f"volume {name}", "names no file", expected="filename: an .eta file")
         turn = np.array(props["to_world"].matrix, float) if "to_world" in props else np.eye(4)
         scale = float(props["scale"]) if "scale" in props else 1.0
-        found.append(FieldVolume(name, Path(props["filename"]), turn.reshape(4, 4), scale))
+        lit = bool(props["lit"]) if "lit" in props else False
+        place = turn.reshape(4, 4)
+        found.append(FieldVolume(name, Path(props["filename"]), place, scale, lit))
         del state.props(state.root)[key]
     return tuple(found)
 
@@ -63,4 +65,4 @@ def _placed(volume: FieldVolume) -> Placed:
     cube: Any = np.eye(4)
     cube[:3, :3] *= field.cube.side
     cube[:3, 3] = np.array(field.cube.centre) - field.cube.side / 2
-    return Placed(field, turn @ cube, volume.scale)
+    return Placed(field, turn @ cube, volume.scale, volume.lit)

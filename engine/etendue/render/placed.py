@@ -18,3 +18,4 @@ class Placed:
     field: Field
     to_world: np.ndarray  # (4, 4)
     scale: float = 1.0  # of its light
+    lit: bool = False  # by the scene, instead of giving off the light of its photos

@@ -67,6 +67,7 @@ class FieldVolume:
     path: Path
     to_world: np.ndarray = field(default_factory=lambda: np.eye(4))
     scale: float = 1.0  # of its light
+    lit: bool = False  # by the scene, instead of giving off the light of its photos
 
 
 @dataclass(frozen=True)
@@ -104,16 +105,17 @@ def load_scene(
     assignments: Mapping[str, Path] | None = None,
     edits: Mapping[str, str] | None = None,
     fields: tuple[Path, ...] = (),
+    lit: bool = False,
 ) -> Scene:
     """Read a Mitsuba XML, glTF 2.0 or USD scene, chosen by suffix.
 
     `parameters` fill the `$name`s of a Mitsuba scene, `search` are extra folders for its
     resources, `assignments` replace materials of shapes (see `render.build`), `edits` change what
     objects state (OBJECT.NAME -> value), and `fields` are files of radiance fields, which stand
-    where their photos were taken.
+    where their photos were taken, `lit` by the scene or with the light of the photos.
     """
     read = _read(Path(path), parameters, search, dict(assignments or {}))
-    volumes = tuple(FieldVolume(Path(file).stem, Path(file)) for file in fields)
+    volumes = tuple(FieldVolume(Path(file).stem, Path(file), lit=lit) for file in fields)
     return replace(read, edits=dict(edits or {}), fields=volumes)
 
 

@@ -11,7 +11,8 @@ import mitsuba as mi
 from etendue.bsdf.base import ShadingPoint
 from etendue.render.path.dispatch import NONE, Evaluation, InlineTable
 from etendue.render.path.footprint import Cone, footprint
-from etendue.render.path.volume import Volume
+from etendue.render.path.volume import Volume, reach
+from etendue.render.path.volume_lit import scattered
 
 STRATEGIES = ("mis", "light", "bsdf")
 RR_MAX = 0.95  # largest survival probability of Russian roulette
@@ -95,7 +96,7 @@ def _bounce(
     carried = s.throughput
     if s.absorption is not None:
         carried = carried * transmittance(s.absorption, si.t)
-    radiance, carried = _along_fields(volume, si, s, carried)
+    radiance, carried = _along_fields(scene, volume, limit, si, s, carried)
     radiance += carried * _emission(scene, options, si, s)
     active = s.active & si.is_valid() & (s.depth + 1 < limit)
     bsdf = si.bsdf()
@@ -112,9 +113,8 @@ def _bounce(
     e, eta, delta, number = _material(table, si, bsdf, to_light, lit, u3, s, active)
     absorption = s.absorption
     if absorption is not None:
-        endless = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
-        length = dr.select(endless, dr.inf, ds.dist)
-        emitted = emitted * transmittance(_beyond(table, number, si, to_light, absorption), length)
+        inside = _beyond(table, number, si, to_light, absorption)
+        emitted = emitted * transmittance(inside, reach(ds))
         absorption = _beyond(table, number, si, e.wo, absorption)
     emitted *= _past_fields(volume, si, ds, s, lit)
     weight = _light_weight(options, ds, e)
@@ -149,12 +149,16 @@ def _bounce(
     )
 
 
-def _along_fields(volume: Volume, si: Any, s: PathState, carried: Any) -> tuple[Any, Any]:
+def _along_fields(
+    scene: Any, volume: Volume, limit: int, si: Any, s: PathState, carried: Any
+) -> tuple[Any, Any]:
     """Radiance so far with that of fields along the segment, and what still gets through them."""
     radiance = mi.Color3f(s.radiance)
     if not volume:
         return radiance, carried
     light, passed = volume.light(s.ray, si.t, s.rng.next_float32(), s.active)
+    if volume.lit:
+        light += scattered(volume, scene, s.ray, si.t, s.rng, s.active & (s.depth + 1 < limit))
     return radiance + carried * light, carried * passed
 
 
@@ -163,7 +167,7 @@ def _past_fields(volume: Volume, si: Any, ds: Any, s: PathState, lit: Any) -> An
     if not volume:
         return mi.Float(1.0)
     towards = mi.Ray3f(si.p, ds.d)
-    return volume.transmittance(towards, ds.dist, s.rng.next_float32(), lit)
+    return volume.transmittance(towards, reach(ds), s.rng.next_float32(), lit)
 
 
 def _light_weight(options: PathOptions, ds: Any, e: Evaluation) -> Any:

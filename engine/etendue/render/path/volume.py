@@ -2,8 +2,8 @@
 
 A field gives off light and takes it away. What it takes away dims whatever lies behind, for
 the eye and for the lights: it casts shadows. Its colours are those of the photos that it was made
-of, so it is not lit by the scene. The sums along a segment are made as they were in training, of
-display-encoded colours, and decoded at its end.
+of, unless it is to be lit by the scene (`volume_lit`). The sums along a segment are made as they
+were in training, of display-encoded colours, and decoded at its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STOP = 1e-4  # a segment is over when it lets no more than this through
 
 
 @dataclass(frozen=True)
-class _Grain:
+class Grain:
     """A placed field ready for kernels."""
 
     kernel: Any
@@ -31,13 +31,14 @@ class _Grain:
     cells: int
     filled: Any  # UInt8 buffer
     scale: float
+    lit: bool  # by the scene; else it gives off its own light
 
 
 @dataclass(frozen=True)
 class Volume:
     """The fields of a scene; false when there are none."""
 
-    grains: tuple[_Grain, ...] = field(default_factory=tuple)
+    grains: tuple[Grain, ...] = field(default_factory=tuple)
 
     @classmethod
     def of(cls, placed: tuple[Placed, ...]) -> Volume:
@@ -48,11 +49,16 @@ class Volume:
         """True when there is any."""
         return bool(self.grains)
 
+    @property
+    def lit(self) -> bool:
+        """Whether the scene lights any."""
+        return any(grain.lit for grain in self.grains)
+
     def light(self, ray: Any, far: Any, jitter: Any, active: Any) -> tuple[Any, Any]:
         """Radiance (Color3f) that a segment brings up to `far`, and its transmittance (Float)."""
         found, through = self._march(ray, far, jitter, active, colored=True)
         opacity = dr.maximum(1.0 - through, 1e-8)
-        return opacity * _decoded(found / opacity), through
+        return opacity * decoded(found / opacity), through
 
     def transmittance(self, ray: Any, far: Any, jitter: Any, active: Any) -> Any:
         """What of the light passes a segment."""
@@ -62,19 +68,13 @@ class Volume:
         self, ray: Any, far: Any, jitter: Any, active: Any, *, colored: bool
     ) -> tuple[Any, Any]:
         """Sums over equal steps that fill the way through all cubes exactly."""
-        near, last = self._span(ray)
-        last = dr.minimum(last, far)
-        step = min(grain.step for grain in self.grains)
-        inside = active & (last > near)
-        count = dr.select(inside, dr.ceil((last - near) / step - 1e-4), 0.0)
-        dt = (last - near) / dr.maximum(count, 1.0)
-        steps = mi.UInt(count)
+        near, dt, steps = self.steps(ray, far, active)
 
         def body(k: Any, through: Any, found: Any) -> tuple[Any, Any, Any]:
             p = mi.Point3f(ray.o + (near + (mi.Float(k) + jitter) * dt) * ray.d)
             thick, color = mi.Float(0.0), mi.Color3f(0.0)
             for grain in self.grains:
-                one, other = _ask(grain, p, ray.d, colored)
+                one, other = ask_grain(grain, p, ray.d, colored and not grain.lit)
                 part = one * dt / grain.side
                 thick, color = thick + part, color + part * other
             absorbed = 1.0 - dr.exp(-thick)
@@ -83,9 +83,25 @@ class Volume:
 
         start = (mi.UInt(0), mi.Float(1.0), mi.Color3f(0.0))
         _, through, found = dr.while_loop(
-            start, lambda k, through, found: (k < steps) & (through > STOP), body, label="field"
+            start,
+            lambda k, through, found: (k < steps) & self.goes_on(through),
+            body,
+            label="field",
         )
         return found, through
+
+    def steps(self, ray: Any, far: Any, active: Any) -> tuple[Any, Any, Any]:
+        """Where the steps of a segment begin, their length, and how many they are (UInt)."""
+        near, last = self._span(ray)
+        last = dr.minimum(last, far)
+        step = min(grain.step for grain in self.grains)
+        inside = active & (last > near)
+        count = dr.select(inside, dr.ceil((last - near) / step - 1e-4), 0.0)
+        return near, (last - near) / dr.maximum(count, 1.0), mi.UInt(count)
+
+    def goes_on(self, through: Any) -> Any:
+        """Whether so much transmittance is worth another step."""
+        return through > STOP
 
     def _span(self, ray: Any) -> tuple[Any, Any]:
         near, last = mi.Float(dr.inf), mi.Float(-dr.inf)
@@ -101,7 +117,13 @@ class Volume:
         return near, last
 
 
-def _grain(placed: Placed) -> _Grain:
+def reach(ds: Any) -> Any:
+    """Up to where fields dim a light; the scene's bounds, that of a distant one, know no fields."""
+    endless = mi.has_flag(ds.emitter.flags(), mi.EmitterFlags.Infinite)
+    return dr.select(endless, dr.inf, ds.dist)
+
+
+def _grain(placed: Placed) -> Grain:
     from etendue.field.kernels import kernel  # with torch, which few scenes need
 
     own, scale = placed.field, float(np.cbrt(np.linalg.det(placed.to_world[:3, :3])))
@@ -109,13 +131,13 @@ def _grain(placed: Placed) -> _Grain:
     dr.make_opaque(inverse)
     filled = mi.UInt(own.occupancy.mask.numpy().astype(np.uint32))
     dr.eval(filled)
-    return _Grain(
+    return Grain(
         kernel(mi, own), inverse, scale, own.occupancy.step * scale, own.occupancy.cells, filled,
-        placed.scale,
+        placed.scale, placed.lit,
     )  # fmt: skip
 
 
-def _ask(grain: _Grain, p: Any, d: Any, colored: bool) -> tuple[Any, Any]:
+def ask_grain(grain: Grain, p: Any, d: Any, colored: bool) -> tuple[Any, Any]:
     """sigma, per side of the cube, and colour at a point of the world."""
     x, n = grain.to_cube @ p, grain.cells
     inside = dr.all((x >= 0.0) & (x <= 1.0))
@@ -136,7 +158,7 @@ def _ask(grain: _Grain, p: Any, d: Any, colored: bool) -> tuple[Any, Any]:
     return dr.if_stmt((mi.Point3f(x), mi.Vector3f(own)), here, ask, skip)
 
 
-def _decoded(encoded: Any) -> Any:
+def decoded(encoded: Any) -> Any:
     """Linear values of sRGB-encoded ones."""
     high = dr.power(dr.maximum((encoded + 0.055) / 1.055, 0.0), 2.4)
     return dr.select(encoded <= 0.04045, encoded / 12.92, high)

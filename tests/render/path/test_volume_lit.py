@@ -1,0 +1,144 @@
+"""Fields that the scene lights: fog as Mitsuba's `volpath` has it, solids as its diffuse shapes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from etendue.core.color import srgb_to_linear
+from etendue.core.errors import InputError
+from etendue.core.ztest import z_test
+from etendue.field.file import Field, make_model, write_field
+from etendue.field.march import STEP
+from etendue.field.occupancy import survey
+from etendue.field.rays import Cube
+from etendue.render.path.volume import Volume
+from etendue.render.placed import Placed
+
+BOX = np.array([[2.0, 0, 0, -1], [0, 2.0, 0, -1], [0, 0, 2.0, -1], [0, 0, 0, 1]])
+LOGIT = 0.4
+ALBEDO = float(srgb_to_linear(np.array(1 / (1 + math.exp(-LOGIT)))))
+
+
+def grid(log_sigma: Any, size: int) -> Placed:
+    model = make_model("grid", {"size": size})
+    axis = torch.linspace(0, 1, size)
+    p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    values = torch.zeros(size**3, 28)
+    values[:, 0] = log_sigma(p)
+    values[:, [1, 10, 19]] = LOGIT / 0.28209479177387814
+    params = {"values": values}
+    found = survey(lambda x: model.log_density(params, x), STEP, 0)
+    field = Field(model, params, Cube((0.0, 0.0, 0.0), 2.0), found, "f", 1.5)
+    return Placed(field, BOX, 1.0, True)
+
+
+def fog(sigma: float) -> Placed:
+    return grid(lambda p: torch.full((len(p),), math.log(sigma)), 5)
+
+
+def ball(radius: float, size: int = 64) -> Placed:
+    """A solid one: sigma grows from nothing to 4000 per side within two voxels."""
+
+    def log_sigma(p: torch.Tensor) -> torch.Tensor:
+        inside = radius - (p - 0.5).norm(dim=-1)
+        return (math.log(1 / STEP) + 200 * inside).clamp(-8.0, 8.3)
+
+    return grid(log_sigma, size)
+
+
+def scene(mi: Any, side: int = 32, sky: float = 0.0, **more: Any) -> Any:
+    look = mi.ScalarTransform4f().look_at([2.5, 1.6, 3.4], [0, 0, 0], [0, 1, 0])
+    film = {"type": "hdrfilm", "width": side, "height": side, "rfilter": {"type": "box"}}
+    return mi.load_dict({
+        "type": "scene",
+        "sensor": {"type": "perspective", "to_world": look, "fov": 45.0, "film": film},
+        "lamp": {"type": "point", "position": [1.5, 3.0, 2.8], "intensity": 20.0},
+        **({"sky": {"type": "constant", "radiance": sky}} if sky else {}),
+        **more,
+    })  # fmt: skip
+
+
+def test_fog_is_a_medium_that_scatters_once(mi: Any) -> None:
+    from etendue.render.path.drjit import render as trace
+
+    ours = trace(scene(mi, sky=0.3), fields=(fog(1.5),), spp=512, seed=1, max_depth=2)
+    medium = {"type": "homogeneous", "sigma_t": 1.5 / 2.0, "albedo": ALBEDO}
+    theirs = scene(mi, sky=0.3, cube={"type": "cube", "bsdf": {"type": "null"}, "interior": medium})
+    integrator = mi.load_dict({"type": "volpath", "max_depth": 2})
+    pictures = [
+        np.array(mi.render(theirs, integrator=integrator, spp=64, seed=k)) for k in range(40)
+    ]
+    mean, variance = np.mean(pictures, 0), np.var(pictures, 0, ddof=1) / len(pictures)
+    result = z_test(ours.rgb, mean[..., :3], ours.variance(), variance[..., :3])
+    assert result.passed and abs(result.mean_z) < 4, (result.fraction, result.mean_z)
+    dark = trace(scene(mi, sky=0.3), fields=(fog(1.5),), spp=64, seed=1, max_depth=1)
+    assert (ours.rgb - dark.rgb).max() > 0.02, "max_depth 1 shows no scattered light"
+
+
+def test_a_solid_ball_is_a_diffuse_one(mi: Any) -> None:
+    from etendue.render.path.drjit import render as trace
+
+    diffuse = {"type": "diffuse", "reflectance": {"type": "rgb", "value": ALBEDO}}
+    sphere = {"type": "sphere", "radius": 0.7, "bsdf": diffuse}
+    wanted = trace(scene(mi, sphere=sphere), spp=64, max_depth=2).rgb[..., 0]
+    found = trace(scene(mi), fields=(ball(0.35),), spp=256, max_depth=2).rgb[..., 0]
+    bright = wanted > 0.3 * wanted.max()
+    assert bright.sum() > 60
+    assert np.abs(found - wanted)[bright].mean() < 0.08 * wanted[bright].mean()
+    assert found[bright].mean() == pytest.approx(wanted[bright].mean(), rel=0.05)
+
+
+def test_its_own_shadow_and_that_of_shapes_fall_on_it(mi: Any) -> None:
+    from etendue.render.path.drjit import render as trace
+
+    lit = trace(scene(mi), fields=(ball(0.35),), spp=64, max_depth=2).rgb
+    shade = {"type": "sphere", "center": [0.75, 1.5, 1.4], "radius": 0.5}
+    shaded = trace(scene(mi, shade=shade), fields=(ball(0.35),), spp=64, max_depth=2).rgb
+    assert shaded[16, 16].mean() < 0.1 * lit[16, 16].mean()
+
+
+def test_two_lit_fields_are_lit_once_each(mi: Any) -> None:
+    """Two equal fogs in one place are one fog of twice the density."""
+    from etendue.render.path.drjit import render as trace
+
+    both = trace(scene(mi), fields=(fog(1.0), fog(1.0)), spp=256, seed=3, max_depth=2)
+    one = trace(scene(mi), fields=(fog(2.0),), spp=256, seed=4, max_depth=2)
+    result = z_test(both.rgb, one.rgb, both.variance(), one.variance())
+    assert result.passed and abs(result.mean_z) < 4, (result.fraction, result.mean_z)
+
+
+def test_a_lit_field_in_the_dark_gives_off_nothing(mi: Any) -> None:
+    ray = mi.Ray3f(mi.Point3f(0, 0, 5), mi.Vector3f(0, 0, -1))
+    light, passed = Volume.of((fog(3.0),)).light(ray, mi.Float(100.0), mi.Float(0.5), mi.Bool(True))
+    assert float(light.x[0]) == 0.0
+    assert float(passed[0]) == pytest.approx(math.exp(-3.0), abs=1e-4)
+
+
+XML = """<scene version="3.0.0"><emitter type="constant"/>
+  <sensor type="perspective"><transform name="to_world">
+    <lookat origin="0,0,4" target="0,0,0" up="0,1,0"/></transform></sensor>
+  <volume type="field" id="cloud"><string name="filename" value="cloud.eta"/>{more}</volume>
+</scene>"""
+
+
+def test_lit_in_files_and_beside_them(tmp_path: Path) -> None:
+    from etendue.render.build import build
+    from etendue.scene.scene import load_scene
+
+    write_field(tmp_path / "cloud.eta", fog(3.0).field)
+    path = tmp_path / "s.xml"
+    path.write_text(XML.format(more='<boolean name="lit" value="true"/>'))
+    built = build(load_scene(path, fields=(tmp_path / "cloud.eta",)))
+    assert [field.lit for field in built.fields] == [True, False]
+    path.write_text(XML.format(more=""))
+    built = build(load_scene(path, fields=(tmp_path / "cloud.eta",), lit=True))
+    assert [field.lit for field in built.fields] == [False, True]
+    path.write_text(XML.format(more='<boolean name="glowing" value="true"/>'))
+    with pytest.raises(InputError, match="has no such parameter"):
+        build(load_scene(path))
