@@ -164,15 +164,14 @@ def check_choices(backend: str, kernel: str, device: str, search: list[Path]) ->
             raise InputError("--search", "is not a folder", got=folder)
 
 
-def check_colors(colors: str, output: Path) -> None:
-    """Raise `InputError` for an unknown space, or one that the file cannot state."""
+def _check_colors(colors: str, output: Path) -> None:
     if colors not in SPACES:
         raise InputError("--colors", "is unknown", got=colors, expected=", ".join(SPACES))
     if colors != "rec709" and output.suffix.lower() != ".exr":
         raise InputError("--colors", f"{colors} needs an .exr", got=output)
 
 
-def check_output(output: Path, aovs: tuple[str, ...]) -> None:
+def check_output(output: Path, aovs: tuple[str, ...], colors: str = "rec709") -> None:
     """Find out before rendering whether the picture can be written."""
     import tempfile
 
@@ -185,6 +184,7 @@ def check_output(output: Path, aovs: tuple[str, ...]) -> None:
         )
     if aovs and output.suffix.lower() != ".exr":
         raise InputError(output, "--aov needs an .exr to put the extra parts in")
+    _check_colors(colors, output)
     if output.is_dir():
         raise InputError(output, "is a folder", expected="a file name")
     folder = output.absolute().parent
