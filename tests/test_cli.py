@@ -202,3 +202,20 @@ def test_interrupt_of_the_process(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"
+        ),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    failing: Callable[[BaseException], list[str]], error: Exception, capsys: Output
+) -> None:
+    assert main(failing(error)) == 1
+    told = capsys.readouterr().err
+    assert told == "error: there is not enough memory for this; choose smaller sizes\n"

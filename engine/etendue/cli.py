@@ -37,6 +37,7 @@ EXAMPLES = (
     "etendue doctor",
 )
 SUMMARY = "Bake layered materials into neural ones and path-trace them inline."
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 INTERRUPTED = 130
 
 
@@ -145,6 +146,9 @@ def _report(error: Exception, debug: bool) -> int:
         print("aborted", file=sys.stderr)
         return 1
     text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, MemoryError) or any(word in text.lower() for word in OUT_OF_MEMORY):
+        print("error: there is not enough memory for this; choose smaller sizes", file=sys.stderr)
+        return 1
     hint = "" if debug else " (run with --debug for the traceback)"
     print(f"error: {type(error).__name__}: {text}{hint}", file=sys.stderr)
     return 1

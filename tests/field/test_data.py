@@ -108,3 +108,11 @@ def test_faults_are_named(tmp_path: Path) -> None:
     (tmp_path / "images/1.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"images/1\.png"):
         load_photos(tmp_path)
+
+
+def test_photos_that_do_not_show_the_cube(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load_photos(tmp_path, [100, 100, 100, 101, 101, 101])
+    told = str(caught.value)
+    assert "8 of 8 photos do not show the cube, images/0 the first" in told and "--box" in told

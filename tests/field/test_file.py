@@ -11,9 +11,17 @@ import torch
 
 from etendue.artifact import Artifact, read_artifact, write_artifact
 from etendue.core.errors import InputError
-from etendue.field.file import Field, make_model, read_field, write_field
+from etendue.field.file import (
+    MODELS,
+    Field,
+    make_model,
+    read_field,
+    require_room,
+    shapes_of,
+    write_field,
+)
 from etendue.field.march import STEP
-from etendue.field.occupancy import survey
+from etendue.field.occupancy import Occupancy, survey
 from etendue.field.rays import Cube
 
 
@@ -30,7 +38,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     again = read_field(tmp_path / "f.eta")
     assert again.model == field.model and again.cube == field.cube and again.name == "pot"
     assert again.distance == 1.7 and again.info["steps"] == 3
-    assert all(torch.equal(again.params[n], v) for n, v in field.params.items())
+    kept = field.model.asked(field.occupancy.grown())  # type: ignore[attr-defined]
+    assert torch.equal(again.params["values"][kept], field.params["values"][kept])
+    assert 0 < int(kept.sum()) < len(kept) and (again.params["values"][~kept, 0] < -9).all()
     assert torch.equal(again.occupancy.mask, field.occupancy.mask)
     assert 0.1 < float(field.occupancy.mask.float().mean()) < 0.9
     first = (tmp_path / "f.eta").read_bytes()
@@ -69,3 +79,70 @@ def test_a_field_with_another_middle_is_another(tmp_path: Path) -> None:
     write_field(tmp_path / "a.eta", made())
     write_field(tmp_path / "b.eta", replace(made(), cube=Cube((0.0, 0.0, 0.0), 1.0)))
     assert (tmp_path / "a.eta").read_bytes() != (tmp_path / "b.eta").read_bytes()
+
+
+def test_a_sparse_file_holds_all_that_is_asked(tmp_path: Path) -> None:
+    """Of every filled cell and its neighbours, for sizes that fit the cells and that do not."""
+    for size in (7, 33, 48):
+        field = made(size=size)
+        write_field(tmp_path / "f.eta", field)
+        again = read_field(tmp_path / "f.eta")
+        x = torch.rand(20_000, 3, generator=torch.Generator().manual_seed(size))
+        x = x[field.occupancy.grown().at(x)]
+        d = torch.nn.functional.normalize(x - 0.4, dim=-1)
+        for one, other in zip(
+            field.model.query(field.params, x, d),
+            again.model.query(again.params, x, d),
+            strict=True,
+        ):
+            assert torch.equal(one, other)
+
+
+def test_a_small_thing_is_a_small_file(tmp_path: Path) -> None:
+    field = made(size=32)
+    corner = survey(lambda x: 60 * (0.1 - x.amax(-1)), STEP, 0)
+    write_field(tmp_path / "all.eta", replace(field, occupancy=Occupancy.full(STEP)))
+    write_field(tmp_path / "few.eta", replace(field, occupancy=corner))
+    sizes = [(tmp_path / f"{name}.eta").stat().st_size for name in ("few", "all")]
+    assert sizes[0] < 0.03 * sizes[1]
+
+
+def test_a_sparse_file_that_does_not_add_up(tmp_path: Path) -> None:
+    path = tmp_path / "f.eta"
+    write_field(path, made())
+    good = read_artifact(path)
+    bits = good.tensors["points"].copy()
+    bits[0] ^= 128
+    for tensors in (
+        {"points": bits},
+        {"points": bits[:-1]},
+        {"values": good.tensors["values"][:-1]},
+    ):
+        write_artifact(path, Artifact(good.header, {**good.tensors, **tensors}))
+        with pytest.raises(InputError, match="values: does not fit"):
+            read_field(path)
+    whole = {n: v for n, v in good.tensors.items() if n != "points"}
+    dense = np.ones((125, 28), np.float32)
+    write_artifact(path, Artifact(good.header, {**whole, "values": dense}))
+    assert (read_field(path).params["values"] == 1).all(), "files that hold every point"
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_shapes_are_known_without_the_parameters(kind: str) -> None:
+    model = make_model(kind)
+    params = model.init(torch.Generator().manual_seed(0))
+    assert shapes_of(model) == {n: tuple(v.shape) for n, v in params.items()}
+
+
+def test_what_does_not_fit_into_memory_is_refused_at_once(tmp_path: Path) -> None:
+    huge = make_model("grid", {"size": 4096})
+    with pytest.raises(InputError, match="grid: is larger than the memory of this machine; got 7"):
+        require_room(huge)
+    require_room(make_model("grid", {"size": 16}), 5)
+    path = tmp_path / "f.eta"
+    write_field(path, made())
+    good = read_artifact(path)
+    header = {**good.header, "model": {"kind": "grid", "size": 4096}}
+    write_artifact(path, Artifact(header, dict(good.tensors)))
+    with pytest.raises(InputError):
+        read_field(path)

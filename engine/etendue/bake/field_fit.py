@@ -16,11 +16,13 @@ from etendue.bake import checkpoint as ck
 from etendue.bake.train import BakeStoppedError, Progress
 from etendue.core.errors import InputError
 from etendue.field.base import Model, Params
+from etendue.field.file import require_room
 from etendue.field.march import STEP
 from etendue.field.occupancy import Occupancy, look
 
 POOL = 16  # steps between two looks at occupancy, the clock and the user
 RATE_END = 0.05  # learning rate at the end, as a fraction
+COPIES = 5  # of the parameters in memory: values, gradients, two moments, and what passes
 WARM = 64  # steps in which all cells count
 
 Loss = Callable[[Params, Occupancy, int, torch.Generator], Tensor]
@@ -74,6 +76,7 @@ def begin(
 
     `prepare` makes what is learned with of what is learned.
     """
+    require_room(model, COPIES)
     generator = torch.Generator().manual_seed(settings.seed)
     own = model.init(generator) | {n: v.clone() for n, v in (params or {}).items()}
     own = own if prepare is None else prepare(own)

@@ -16,6 +16,7 @@ from torch import Tensor
 from etendue.core.errors import InputError
 from etendue.core.image import read_image, require_finite
 from etendue.field import colmap
+from etendue.field.march import span
 from etendue.field.rays import Cube, Rays, View
 
 SUFFIXES = ("", ".png", ".jpg", ".jpeg")  # of pictures whose name has none
@@ -82,6 +83,7 @@ def load_photos(folder: Path, box: Sequence[float] | None = None) -> Dataset:
             fix="Give the folder of a Blender, instant-ngp, nerfstudio or COLMAP set",
         )
     cube = _cube(folder, described, train, box)
+    _check_seen(folder, train, cube)
     eyes = np.array([view.pose[:3, 3] for view in train.views])
     distance = float(np.median(np.linalg.norm(eyes - np.array(cube.centre), axis=1))) / cube.side
     return Dataset(train, test, cube, distance)
@@ -98,6 +100,29 @@ def pixels(photos: Photos, cube: Cube) -> Pixels:
         values[:, :3] * alpha[:, None],
         alpha,
     )
+
+
+def _check_seen(folder: Path, photos: Photos, cube: Cube) -> None:
+    """Most photos show the cube, or it is not where what they show lies."""
+    blind = [
+        name for view, name in zip(photos.views, photos.names, strict=True) if not _sees(view, cube)
+    ]
+    if 2 * len(blind) > len(photos):
+        x, y, z = cube.centre
+        raise InputError(
+            folder,
+            f"{len(blind)} of {len(photos)} photos do not show the cube, {blind[0]} the first",
+            got=f"a cube of side {cube.side:.4g} at ({x:.4g}, {y:.4g}, {z:.4g})",
+            fix="Say with --box where what they show lies",
+        )
+
+
+def _sees(view: View, cube: Cube) -> bool:
+    """Whether any of a lattice of a photo's rays meets the cube."""
+    columns, rows = (torch.linspace(0, n - 1, 16).long() for n in (view.width, view.height))
+    lattice = (rows[:, None] * view.width + columns).reshape(-1)
+    near, far = span(view.rays(cube, lattice))
+    return bool((far > near).any())
 
 
 def _read(file: Path) -> tuple[Photos, dict[str, Any]]:

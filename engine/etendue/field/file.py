@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from etendue import __version__
 from etendue.artifact import Artifact, read_artifact, write_artifact
 from etendue.core.errors import InputError
 from etendue.field.base import Model, Params
 from etendue.field.composed import HashLowRank
-from etendue.field.grid import Grid
+from etendue.field.grid import CHANNELS, POINTS, Grid
 from etendue.field.hashgrid import HashGrid
 from etendue.field.lowrank import VectorMatrix, Vectors
 from etendue.field.march import STEP
@@ -59,10 +61,12 @@ def make_model(kind: str, options: Mapping[str, Any] | None = None) -> Model:
 
 def write_field(path: str | os.PathLike[str], made: Field) -> None:
     """Write a field; `InputError` when it has values that are not finite, and no file then."""
-    tensors = {n: v.detach().numpy().astype(np.float32) for n, v in made.params.items()}
-    for name, values in tensors.items():
-        if not np.isfinite(values).all():
+    for name, values in made.params.items():
+        if not torch.isfinite(values).all():
             raise InputError(f"{path}: {name}", "has values that are not finite", fix="Train again")
+    packed = getattr(made.model, "packed", None)
+    params = made.params if packed is None else packed(made.params, made.occupancy)
+    tensors = {n: _plain(v) for n, v in params.items()}
     header = {
         "kind": "field",
         "name": made.name,
@@ -87,14 +91,19 @@ def read_field(path: str | os.PathLike[str]) -> Field:
         distance = float(header.get("distance", 1.5))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"its header is not usable ({error})") from None
-    shapes = {n: v.shape for n, v in model.init(torch.Generator().manual_seed(0)).items()}
+    shapes = shapes_of(model)
+    stored = {n: torch.from_numpy(_readable(v)) for n, v in artifact.tensors.items()}
+    unpacked = getattr(model, "unpacked", None)
+    if unpacked is not None:
+        _check_bits(path, model, stored)
+        stored = unpacked(stored)
     params: Params = {}
     for name, shape in shapes.items():
-        values = artifact.tensors.get(name)
-        if values is None or values.shape != tuple(shape):
-            got = "none" if values is None else values.shape
-            raise InputError(f"{path}: {name}", "does not fit", got=got, expected=tuple(shape))
-        params[name] = torch.from_numpy(values.astype(np.float32))
+        values = stored.get(name)
+        if values is None or tuple(values.shape) != shape:
+            got = "none" if values is None else tuple(values.shape)
+            raise InputError(f"{path}: {name}", "does not fit", got=got, expected=shape)
+        params[name] = values
     bits = artifact.tensors.get(OCCUPANCY)
     if bits is None or bits.dtype != np.uint8 or bits.shape != (-(-(CELLS**3) // 8),):
         raise InputError(f"{path}: {OCCUPANCY}", "is not usable")
@@ -102,3 +111,61 @@ def read_field(path: str | os.PathLike[str]) -> Field:
         model, params, Cube((x, y, z), side), unpack(bits, CELLS, STEP), str(header.get("name")),
         distance, dict(header.get("provenance", {})),
     )  # fmt: skip
+
+
+def shapes_of(model: Model) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's parameters, found without making them."""
+    with _Shapes():
+        made = model.init(torch.Generator())
+    return {name: tuple(value.shape) for name, value in made.items()}
+
+
+def require_room(model: Model, copies: int = 1) -> None:
+    """`InputError` for a model of which `copies` are more than the machine's memory."""
+    count = sum(math.prod(shape) for shape in shapes_of(model).values())
+    wanted = 4 * count * copies
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return
+    if wanted > there:
+        raise InputError(
+            model.kind, "is larger than the memory of this machine",
+            got=f"{wanted / 2**30:.1f} GiB", expected=f"below {there / 2**30:.1f} GiB",
+            fix="Choose a smaller --size",
+        )  # fmt: skip
+
+
+class _Shapes(TorchFunctionMode):
+    """Tensors that are made have a shape and no content."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = dict(kwargs or {})
+        if func in (torch.rand, torch.randn, torch.zeros):
+            options.pop("generator", None)
+            options["device"] = "meta"
+        return func(*args, **options)
+
+
+def _plain(values: torch.Tensor) -> np.ndarray:
+    array = values.detach().numpy()
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _readable(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype == np.uint8 else values.astype(np.float32)
+
+
+def _check_bits(path: object, model: Any, stored: Params) -> None:
+    """A sparse grid has as many values as bits that are set."""
+    bits, values = stored.get(POINTS), stored.get("values")
+    if bits is None or values is None:
+        return
+    room = -(-(model.size**3) // 8)
+    sound = bits.dtype == torch.uint8 and tuple(bits.shape) == (room,)
+    count = int(np.unpackbits(bits.numpy(), count=model.size**3).sum()) if sound else -1
+    if tuple(values.shape) != (count, CHANNELS):
+        expected = f"({count}, {CHANNELS})" if sound else "a bit for each point"
+        raise InputError(
+            f"{path}: values", "does not fit", got=tuple(values.shape), expected=expected
+        )

@@ -1,4 +1,8 @@
-"""A dense grid of log density and spherical harmonics (Fridovich-Keil et al. 2022, Plenoxels)."""
+"""A grid of log density and spherical harmonics (Fridovich-Keil et al. 2022, Plenoxels).
+
+It is dense in memory and sparse in files: points that no filled cell, nor a neighbour of one, asks
+for are left out there, and come back as empty.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from etendue.core.errors import InputError
 from etendue.field.base import LOG_SIGMA, Params, corners, mix, spherical_harmonics
+from etendue.field.occupancy import Occupancy
 from etendue.field.rays import sphere
 
 SH = 3  # bands of the colour: 9 coefficients per channel
 CHANNELS = 1 + 3 * SH * SH
 COARSE = (2, 4, 8)  # of the full size, the coarser grids that are added while it learns
 LOOKS = 24  # directions from which a point's colours are asked
+POINTS = "points"  # the bits of a sparse grid, in files
 DARKEST = 2e-3  # colour, so that its logit is finite
 
 
@@ -85,6 +92,35 @@ class Grid:
                 values[seen, 1:] = torch.einsum("kl,nlc->nck", inverse, logits).flatten(1)
             parts.append(values)
         return {"values": torch.cat(parts)}
+
+    def packed(self, params: Params, occupancy: Occupancy) -> Params:
+        """What a file holds: a bit for each point, and the values of those whose bit is set."""
+        wanted = self.asked(occupancy.grown())
+        bits = torch.from_numpy(np.packbits(wanted.numpy()))
+        return {POINTS: bits, "values": params["values"][wanted]}
+
+    def unpacked(self, tensors: Params) -> Params:
+        """Inverse of `packed`; files that hold every point have no bits. Others do not fit."""
+        bits = tensors.get(POINTS)
+        if bits is None:
+            return {"values": tensors["values"]}
+        wanted = torch.from_numpy(
+            np.unpackbits(bits.numpy().astype(np.uint8), count=self.size**3).astype(bool)
+        )
+        values = torch.zeros(self.size**3, CHANNELS)
+        values[:, 0] = LOG_SIGMA[0] - 8.0
+        values[wanted] = tensors["values"]
+        return {"values": values}
+
+    def asked(self, occupancy: Occupancy) -> Tensor:
+        """Which points (size^3,) lookups in the cells that count read."""
+        cells, edge = occupancy.cells, torch.arange(occupancy.cells)[:, None] / occupancy.cells
+        point = torch.arange(self.size)
+        low = torch.floor(edge * (self.size - 1))
+        high = torch.ceil((edge + 1 / cells) * (self.size - 1))
+        near = ((point >= low) & (point <= high)).float()  # (cells, size)
+        filled = occupancy.mask.float().reshape(cells, cells, cells)
+        return (torch.einsum("abc,ai,bj,ck->ijk", filled, near, near, near) > 0).reshape(-1)
 
     def features(self, params: Params, x: Tensor) -> Tensor:
         """There are none."""
