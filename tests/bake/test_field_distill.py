@@ -18,8 +18,19 @@ from etendue.bake.field_distill import (
     convert,
 )
 from etendue.bake.field_fit import FieldSettings, generator_of
+from etendue.bake.field_hard import Watch, weights
 from etendue.bake.field_judge import agreement, show
-from etendue.bake.field_pool import UNSEEN, draw, fill, hardest, random_rays
+from etendue.bake.field_pool import (
+    POSES,
+    UNSEEN,
+    draw,
+    fill,
+    hardest,
+    point_errors,
+    pose_of,
+    random_rays,
+    ray_errors,
+)
 from etendue.bake.field_train import look_through, psnr, train
 from etendue.bake.material import checkpoint_path
 from etendue.bake.train import BakeStoppedError
@@ -190,14 +201,49 @@ def test_the_hardest_rays_are_among_those_learned_from(taught: Field) -> None:
     side = lesson.samples.x[:, 0] > 0.6
     wrong = lesson.answers.rows(torch.arange(len(side)))
     wrong.rgb[side] = 1 - wrong.rgb[side]
-    chosen = hardest(lesson, wrong, 32)
+    far = lesson.x[:, 1] > 0.55
+    astray = lesson.told.rows(torch.arange(len(far)))
+    astray.log_sigma[far] = astray.log_sigma[far] - 3.0
+    errors = ray_errors(lesson, wrong), point_errors(lesson, astray)
+    chosen = hardest(lesson, *errors, 32)
     assert chosen.count == 32 and len(chosen.x) == len(lesson.x) // 4
     assert (chosen.samples.ray.diff() >= 0).all()
     met = {k: [bool((s.x[s.ray == r, 0] > 0.6).any()) for r in range(n)]
            for k, s, n in (("all", lesson.samples, 128), ("hard", chosen.samples, 16))}  # fmt: skip
     assert np.mean(met["hard"]) > 0.9 > 0.8 > np.mean(met["all"])
-    whole = hardest(lesson, wrong, 128)
+    assert (chosen.x[: len(chosen.x) // 2, 1] > 0.55).float().mean() > 0.9 > far.float().mean()
+    whole = hardest(lesson, *errors, 128)
     torch.testing.assert_close(whole.samples.t.sum(), lesson.samples.t.sum())
+    assert whole.pose.sort().values.equal(lesson.pose.sort().values)
+
+
+def test_more_cameras_stand_where_the_student_errs(taught: Field) -> None:
+    """Half of them by weight, the rest anywhere; the weights are the mean errors."""
+    errors, counts = torch.zeros(POSES), torch.zeros(POSES)
+    counts[:10], errors[:10] = 5.0, 5.0
+    errors[3] = 500.0
+    wanted = weights(errors, counts)
+    assert float(wanted[3] / wanted[4]) == pytest.approx(100, rel=0.1)
+    assert wanted[20] == 1.0 and wanted.min() >= 0.099, (
+        "nothing is known of it, and none is left out"
+    )
+    seen = random_rays(4096, taught.occupancy, 1.5, generator_of(0, 0), wanted)
+    pose = pose_of(torch.nn.functional.normalize(seen.origin - 0.5, dim=-1))
+    share = torch.bincount(pose, minlength=POSES) / 4096
+    own = float(wanted[3] / wanted.sum())
+    assert float(share[3]) == pytest.approx(0.5 * own + 0.5 / POSES, rel=0.25)
+    pool = fill(taught, 32, seed=3, epoch=1, features=True, poses=wanted)
+    assert len(pool.pose) == len(pool.starts) - 1
+
+
+def test_poses_are_those_of_the_pool_also_when_it_is_made_again() -> None:
+    watch = Watch()
+    watch.tensors["errors"][5], watch.tensors["counts"][5] = 8.0, 2.0
+    watch.tensors["errors"][6], watch.tensors["counts"][6] = 2.0, 2.0
+    first = watch.poses(1).clone()
+    assert first[5] > first[6]
+    watch.tensors["errors"][6] = 1e6
+    assert torch.equal(watch.poses(1), first) and not torch.equal(watch.poses(2), first)
 
 
 def test_a_grid_begins_with_samples_of_its_teacher() -> None:

@@ -30,8 +30,9 @@ from etendue.bake.field_fit import (
     identity,
     run,
 )
+from etendue.bake.field_hard import Watch
 from etendue.bake.field_judge import agreement
-from etendue.bake.field_pool import EPOCH, Answer, Lesson, Pool, ask, draw, fill, hardest, joined
+from etendue.bake.field_pool import EPOCH, Answer, Lesson, Pool, ask, draw, fill, joined
 from etendue.bake.field_train import finished, resumed, saver, with_info
 from etendue.bake.material import checkpoint_path
 from etendue.bake.threads import one_thread
@@ -87,8 +88,8 @@ def convert(
 ) -> Field:
     """Teach `model` what `teacher` holds and write `output`.
 
-    `hard` > 1: as many times the rays of a step are looked at, and the worst half is among those
-    that are learned from.
+    `hard` > 1: as many times the rays and points of a step are looked at, the worst are half of
+    what is learned from, and half of the rays come from where the student errs (`field_hard`).
 
     Raises `NotGoodEnoughError` when its PSNR against the teacher is below `min_psnr`; no file is
     left then, since the plan of more steps is another one from the first step on.
@@ -101,9 +102,11 @@ def convert(
     )
     start = first_guess(teacher, model)
     fit = begin(model, settings, params=start, occupancy=teacher.occupancy)
+    watch = Watch() if hard > 1 else None
+    fit.extra = {} if watch is None else watch.tensors
     fit = resumed(fit, output, key, resume)
     began = time.monotonic()
-    loss = teacher_loss(teacher, model, settings, plan, features=shared, hard=hard)
+    loss = teacher_loss(teacher, model, settings, plan, features=shared, hard=hard, watch=watch)
     fit = run(fit, settings, loss, progress=progress, save=saver(output, key, stop), stop=stop)
     made = finished(fit, teacher.cube, teacher.name, teacher.distance, settings)
     quality = agreement(teacher, made, settings.seed)
@@ -162,10 +165,12 @@ def teacher_loss(
     *,
     features: bool,
     hard: int = 1,
+    watch: Watch | None = None,
 ) -> Loss:
     """The sum of the losses of the stage that a step is in; without a plan rendered colours alone.
 
-    `features`: whether both sides have them. The worst of `hard` times the rays are taken.
+    `features`: whether both sides have them. With a `watch` the worst of `hard` times the rays
+    and points are taken.
     """
     pools: dict[int, Pool] = {}
 
@@ -173,11 +178,14 @@ def teacher_loss(
         epoch = step // EPOCH
         if epoch not in pools:
             pools.clear()
-            pools[epoch] = fill(teacher, settings.rays, settings.seed, epoch, features=features)
-        lesson = draw(pools[epoch], hard * settings.rays, generator)
-        if hard > 1:
-            with torch.no_grad():
-                lesson = hardest(lesson, _along(model, params, lesson), settings.rays)
+            pools[epoch] = fill(
+                teacher, settings.rays, settings.seed, epoch, features=features,
+                poses=None if watch is None or epoch == 0 else watch.poses(epoch),
+            )  # fmt: skip
+        count = settings.rays if watch is None else hard * settings.rays
+        lesson = draw(pools[epoch], count, generator)
+        if watch is not None:
+            lesson = watch.choose(model, params, lesson, settings.rays)
         backs = torch.rand(settings.rays, 3, generator=generator)
         if plan is None:
             return _pictures_error(_along(model, params, lesson), lesson, backs)

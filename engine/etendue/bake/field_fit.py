@@ -62,6 +62,7 @@ class FieldFit:
     rate: float  # learning rate at the beginning
     step: int = 0
     history: list[list[float]] = field(default_factory=list)
+    extra: Params = field(default_factory=dict)  # what the loss remembers between steps
 
 
 def begin(
@@ -158,6 +159,7 @@ def to_checkpoint(fit: FieldFit, identity: dict[str, Any]) -> ck.Checkpoint:
     tensors = {f"param/{n}": v for n, v in fit.params.items()}
     tensors |= ck.adam_tensors(fit.optimizer, names)
     tensors["occupancy"] = fit.occupancy.sigma
+    tensors |= {f"extra/{n}": v for n, v in fit.extra.items()}
     return ck.Checkpoint(fit.step, identity, tensors, fit.history)
 
 
@@ -168,5 +170,7 @@ def from_checkpoint(path: Path, fit: FieldFit, identity: dict[str, Any]) -> Fiel
         value.data.copy_(saved.tensors[f"param/{name}"])
     ck.restore_adam(fit.optimizer, {id(v): n for n, v in fit.params.items()}, saved.tensors)
     fit.occupancy = dataclasses.replace(fit.occupancy, sigma=saved.tensors["occupancy"])
+    for name, value in fit.extra.items():
+        value.copy_(saved.tensors[f"extra/{name}"])
     fit.step, fit.history = saved.step, saved.history
     return fit

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from etendue.field.base import Model, Params, density, head
+from etendue.field.base import LOG_SIGMA, Model, Params, density, head
 from etendue.field.file import Field
 from etendue.field.march import Samples, composite, place, waves
 from etendue.field.occupancy import Occupancy
-from etendue.field.rays import Rays
+from etendue.field.rays import Rays, sphere
 
 EPOCH = 128  # steps that a pool is used for
 SHARE = 32  # rays in a pool, for each ray of a step
 POINTS = 2  # points of a step, for each of its rays
+POSES = 64  # parts of the sphere of cameras whose errors are told apart
 UNSEEN = 1e-3  # light that reaches a point, below which rays ask nothing there
 CHUNK = 4096  # rays asked about at a time
 
@@ -50,6 +51,7 @@ class Pool:
     samples: Samples
     answers: Answer
     starts: Tensor  # (rays + 1,)
+    pose: Tensor  # (rays,) part of the sphere that the camera of each is in
     x: Tensor  # (points, 3)
     d: Tensor
     told: Answer
@@ -60,6 +62,7 @@ class Lesson:
     """What a step is taught: `count` rays, and points beside them."""
 
     count: int
+    pose: Tensor  # (count,)
     samples: Samples
     answers: Answer
     x: Tensor
@@ -77,12 +80,29 @@ def ask(model: Model, params: Params, x: Tensor, d: Tensor, *, features: bool) -
 
 
 def random_rays(
-    count: int, occupancy: Occupancy, distance: float, generator: torch.Generator
+    count: int,
+    occupancy: Occupancy,
+    distance: float,
+    generator: torch.Generator,
+    poses: Tensor | None = None,
 ) -> Rays:
-    """Rays of cameras all around, `distance` from the cube's middle, towards filled cells."""
-    origin = 0.5 + max(distance, 0.9) * directions(count, generator)
+    """Rays of cameras all around, `distance` from the cube's middle, towards filled cells.
+
+    With `poses` (POSES,) half of the cameras stand by these weights of the sphere's parts.
+    """
+    away = directions(count, generator)
+    if poses is not None:
+        offered = directions(4 * count, generator)
+        chosen = torch.multinomial(poses[pose_of(offered)], count // 2, True, generator=generator)
+        away[: count // 2] = offered[chosen]
+    origin = 0.5 + max(distance, 0.9) * away
     to = occupancy.points(count, generator)
     return Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
+
+
+def pose_of(away: Tensor) -> Tensor:
+    """The part of the sphere that unit vectors (n, 3) are in: the nearest of a lattice."""
+    return (away @ torch.from_numpy(sphere(POSES)).float().T).argmax(-1)
 
 
 def directions(count: int, generator: torch.Generator) -> Tensor:
@@ -91,11 +111,19 @@ def directions(count: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def fill(teacher: Field, rays: int, seed: int, epoch: int, *, features: bool) -> Pool:
-    """Pool number `epoch` for steps of `rays` rays."""
+def fill(
+    teacher: Field,
+    rays: int,
+    seed: int,
+    epoch: int,
+    *,
+    features: bool,
+    poses: Tensor | None = None,
+) -> Pool:
+    """Pool number `epoch` for steps of `rays` rays; `poses` as in `random_rays`."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch * 15_485_863 + 7) % 2**63)
     count = SHARE * rays
-    seen = random_rays(count, teacher.occupancy, teacher.distance, generator)
+    seen = random_rays(count, teacher.occupancy, teacher.distance, generator, poses)
     jitter = torch.rand(count, generator=generator) - 0.5
     parts = [
         _reached(teacher, seen.rows(part), jitter[part], int(part[0]), features=features)
@@ -111,7 +139,8 @@ def fill(teacher: Field, rays: int, seed: int, epoch: int, *, features: bool) ->
         ask(teacher.model, teacher.params, x[part], d[part], features=features)
         for part in torch.arange(len(x)).split(16 * CHUNK)
     ]
-    return Pool(samples, found, starts, x, d, joined(*told))
+    pose = pose_of(torch.nn.functional.normalize(seen.origin - 0.5, dim=-1))
+    return Pool(samples, found, starts, pose, x, d, joined(*told))
 
 
 def _joined(parts: list[Samples] | list[Answer], name: str) -> Tensor:
@@ -138,31 +167,45 @@ def _reached(
     return replace(own, ray=own.ray + first_ray), joined(*(p[1] for p in parts)).rows(order)
 
 
-def hardest(lesson: Lesson, told: Answer, rays: int) -> Lesson:
-    """`rays` rays of a lesson: for one half those that a student's answers show worst.
-
-    The other half is any (after Fang et al. 2023b, PVD-AL, who choose poses and points so, too).
-    """
+def ray_errors(lesson: Lesson, told: Answer) -> Tensor:
+    """Squared errors (count,) of the pixels that a student's answers at the samples show."""
     a, b = (composite(lesson.samples, lesson.count, x.rgb, density(x.log_sigma))
             for x in (told, lesson.answers))  # fmt: skip
-    wrong = (a.rgb - b.rgb).square().sum(-1) + (a.alpha - b.alpha).square()
-    order = torch.argsort(wrong, descending=True, stable=True)
-    half = rays // 2
-    others = order[half:].sort().values[: rays - half]
-    return _only(lesson, torch.cat([order[:half], others]))
+    return (a.rgb - b.rgb).square().sum(-1) + (a.alpha - b.alpha).square()
 
 
-def _only(lesson: Lesson, rays: Tensor) -> Lesson:
-    """Some of the rays, and as large a share of the points."""
+def point_errors(lesson: Lesson, told: Answer) -> Tensor:
+    """Squared errors of a student's answers at the single points, where anything is."""
+    wanted, found = (x.log_sigma.clamp(*LOG_SIGMA) for x in (lesson.told, told))
+    color = (told.rgb - lesson.told.rgb).square().sum(-1) * torch.sigmoid(wanted)
+    return (wanted - found).square() + color
+
+
+def hardest(lesson: Lesson, rays: Tensor, points: Tensor, count: int) -> Lesson:
+    """`count` rays of a lesson, and its share of points: for one half those of the worst errors.
+
+    The other half is any (after Fang et al. 2023b, PVD-AL).
+    """
+    return _only(lesson, _worst(rays, count), _worst(points, POINTS * count))
+
+
+def _worst(errors: Tensor, count: int) -> Tensor:
+    order = torch.argsort(errors, descending=True, stable=True)
+    half = count // 2
+    return torch.cat([order[:half], order[half:].sort().values[: count - half]])
+
+
+def _only(lesson: Lesson, rays: Tensor, points: Tensor) -> Lesson:
+    """Some of the rays, and some of the points."""
     number = torch.full((lesson.count,), -1, dtype=torch.long)
     number[rays] = torch.arange(len(rays))
     kept = torch.nonzero(number[lesson.samples.ray] >= 0)[:, 0]
     order = torch.argsort(number[lesson.samples.ray[kept]], stable=True)
-    rows, points = kept[order], torch.arange(POINTS * len(rays))
+    rows = kept[order]
     samples = lesson.samples.rows(rows)
     return Lesson(
-        len(rays), replace(samples, ray=number[samples.ray]), lesson.answers.rows(rows),
-        lesson.x[points], lesson.d[points], lesson.told.rows(points),
+        len(rays), lesson.pose[rays], replace(samples, ray=number[samples.ray]),
+        lesson.answers.rows(rows), lesson.x[points], lesson.d[points], lesson.told.rows(points),
     )  # fmt: skip
 
 
@@ -176,6 +219,6 @@ def draw(pool: Pool, rays: int, generator: torch.Generator) -> Lesson:
     s = pool.samples.rows(index)
     at = torch.randint(len(pool.x), (POINTS * rays,), generator=generator)
     return Lesson(
-        rays, Samples(ray, s.x, s.d, s.t, s.dt), pool.answers.rows(index),
+        rays, pool.pose[chosen], Samples(ray, s.x, s.d, s.t, s.dt), pool.answers.rows(index),
         pool.x[at], pool.d[at], pool.told.rows(at),
     )  # fmt: skip

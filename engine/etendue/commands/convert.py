@@ -31,7 +31,10 @@ def run(
     rays: options.Rays = 256,
     seed: options.Seed = 0,
     hard: Annotated[
-        int, typer.Option(help="So many rays are looked at for each that is learned from.")
+        int,
+        typer.Option(
+            help="Look at so many rays and points for each learned from, and more where it errs."
+        ),
     ] = 1,
     edit: Annotated[
         str | None,

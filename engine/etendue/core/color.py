@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# x, y of red, green, blue and white (CIE 1931), in the order of an EXR file's `chromaticities`
+# CIE x, y of red, green, blue and white, in the order of an EXR file's `chromaticities`
 REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
 ACESCG = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)  # AP1, S-2014-004
 SPACES = {"rec709": REC709, "acescg": ACESCG}
