@@ -21,6 +21,7 @@ from etendue.bake.field_fit import FieldSettings, generator_of
 from etendue.bake.field_hard import Watch, weights
 from etendue.bake.field_judge import agreement, show
 from etendue.bake.field_pool import (
+    EPOCH,
     POSES,
     UNSEEN,
     draw,
@@ -292,6 +293,22 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     with pytest.raises(InputError, match="belongs to a training on something else"):
         convert(ball(), model, QUICK, out, resume=True, stages=Stages(6, 16))
     convert(taught, model, QUICK, out, resume=True)
+    whole, parts = (read_artifact(tmp_path / f"{n}.eta").tensors for n in ("whole", "parts"))
+    assert all(np.array_equal(parts[name], value) for name, value in whole.items())
+
+
+def test_what_is_hard_is_remembered_when_it_is_resumed(taught: Field, tmp_path: Path) -> None:
+    """Stopped within a pool whose cameras stand where the student had erred."""
+    model, plan = make_model("vm", SMALL["vm"]), FieldSettings(steps=EPOCH + 64, rays=32)
+    convert(taught, model, plan, tmp_path / "whole.eta", hard=2)
+    steps: list[int] = []
+    with pytest.raises(BakeStoppedError):
+        convert(
+            taught, model, plan, tmp_path / "parts.eta", hard=2,
+            progress=lambda step, total, loss: steps.append(step),
+            stop=lambda: steps[-1:] == [EPOCH + 32],
+        )  # fmt: skip
+    convert(taught, model, plan, tmp_path / "parts.eta", hard=2, resume=True)
     whole, parts = (read_artifact(tmp_path / f"{n}.eta").tensors for n in ("whole", "parts"))
     assert all(np.array_equal(parts[name], value) for name, value in whole.items())
 
