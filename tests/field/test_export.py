@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,39 @@ def test_boxes_are_cut_and_kept(ball: Field) -> None:
     ):
         with pytest.raises(InputError, match=message):
             edited(ball, how, box)
+
+
+def test_a_texture_has_the_colours_of_the_surface(ball: Field, tmp_path: Path) -> None:
+    """Read back by the engine: a point's colour, looked up at its place, is its position."""
+    from etendue.device.drjit import activate
+    from etendue.field.export_texture import textured_mesh
+    from etendue.scene.scene import load_scene
+
+    activate()
+    plain, made = mesh(ball, 32), textured_mesh(ball, 32, None, 512)
+    assert len(made.faces) == len(plain.faces)
+    assert made.volume == pytest.approx(plain.volume, rel=1e-5)
+    picture = np.asarray(made.visual.material.baseColorTexture)
+    assert picture.shape == (512, 512, 3)
+    rng = np.random.default_rng(0)
+    face = rng.integers(len(made.faces), size=2000)
+    weights = rng.dirichlet((1, 1, 1), 2000)
+    points = np.einsum("nk,nkc->nc", weights, made.vertices[made.faces[face]])
+    uv = np.einsum("nk,nkc->nc", weights, made.visual.uv[made.faces[face]])
+    column, row = (np.clip(v * 512, 0, 511).astype(int) for v in (uv[:, 0], 1 - uv[:, 1]))
+    x = (points - [1, 2, 3]) / SIDE + 0.5
+    wanted = 1 / (1 + np.exp(-12 * 0.28209479177387814 * (x - 0.5)))
+    assert np.abs(picture[row, column] / 255.0 - wanted).max() < 0.05
+    made.export(tmp_path / "ball.glb")
+    (shape,) = load_scene(tmp_path / "ball.glb").shapes
+    assert shape.mesh.uv is not None and len(shape.mesh.faces) == len(made.faces)
+    np.testing.assert_allclose(shape.mesh.positions, made.vertices, atol=1e-5)
+
+
+def test_without_xatlas_the_extra_is_named(ball: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    from etendue.core.errors import DeviceError
+    from etendue.field.export_texture import textured_mesh
+
+    monkeypatch.setitem(sys.modules, "xatlas", None)
+    with pytest.raises(DeviceError, match=r"etendue\[mesh\]"):
+        textured_mesh(ball, 16, None, 64)

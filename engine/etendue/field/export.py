@@ -34,13 +34,14 @@ def _sigma(field: Field, x: Tensor) -> Tensor:
     return found
 
 
-def mesh(field: Field, size: int = 128, level: float | None = None) -> Any:
-    """A `trimesh.Trimesh` in the world, with colours seen from outside at its vertices.
+def surface(
+    field: Field, size: int, level: float | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (n, 3) of the cube, triangles (m, 3) and outward normals (n, 3) of the surface.
 
     Marching cubes (Lewiner et al. 2003) on the share of light that a marching step absorbs, at
     `level`; the surface is closed by emptiness around the cube. `InputError` where nothing is.
     """
-    import trimesh
     from skimage.measure import marching_cubes
 
     thin = -np.expm1(-sigma_grid(field, size) * field.occupancy.step)
@@ -48,19 +49,24 @@ def mesh(field: Field, size: int = 128, level: float | None = None) -> Any:
     if not 0 < level < 1 or thin.max() <= level:
         raise InputError(field.name, "has no surface at this level", got=level,
                          expected=f"0 < level < {float(thin.max()):.3g}")  # fmt: skip
-    padded = np.pad(thin, 1)
-    places, faces, normals, _ = marching_cubes(padded, level)
-    x = (places - 0.5) / size  # of the padded grid's points, in the cube
+    places, faces, normals, _ = marching_cubes(np.pad(thin, 1), level)
     outward = -normals if np.sum(normals * (places - places.mean(0))) < 0 else normals
-    colors = _encoded(_colors(field, x, outward))
-    made = trimesh.Trimesh(to_world(field, x), faces, vertex_colors=colors, process=False)
-    if made.volume < 0:
-        made.invert()
-    return made
+    corners = places[faces] - places.mean(0)
+    volume = np.einsum("nc,nc->n", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum()
+    return (places - 0.5) / size, faces if volume > 0 else faces[:, ::-1], outward
+
+
+def mesh(field: Field, size: int = 128, level: float | None = None) -> Any:
+    """A `trimesh.Trimesh` of `surface` in the world, with colours seen from outside at vertices."""
+    import trimesh
+
+    x, faces, outward = surface(field, size, level)
+    colors = encoded(colors_at(field, x, outward))
+    return trimesh.Trimesh(to_world(field, x), faces, vertex_colors=colors, process=False)
 
 
 @torch.no_grad()
-def _colors(field: Field, x: np.ndarray, outward: np.ndarray) -> np.ndarray:
+def colors_at(field: Field, x: np.ndarray, outward: np.ndarray) -> np.ndarray:
     """rgb (n, 3) at points (n, 3), looked at along the normals from outside."""
     p = torch.from_numpy(np.ascontiguousarray(x, np.float32)).clamp(0, 1)
     d = torch.nn.functional.normalize(-torch.from_numpy(outward.astype(np.float32)), dim=-1)
@@ -85,7 +91,7 @@ def points(field: Field, count: int, seed: int = 0) -> Any:
                          got=f"opacity {float(seen.alpha.max()):.3g} at most")  # fmt: skip
     x = (rays.origin + seen.depth[:, None] * rays.direction)[met]
     rgb = (seen.rgb / seen.alpha[:, None])[met]
-    return trimesh.PointCloud(to_world(field, x.numpy()), _encoded(rgb.numpy()))
+    return trimesh.PointCloud(to_world(field, x.numpy()), encoded(rgb.numpy()))
 
 
 def to_world(field: Field, x: np.ndarray) -> np.ndarray:
@@ -101,5 +107,6 @@ def write_voxels(field: Field, path: Path, size: int) -> None:
     mi.VolumeGrid(np.ascontiguousarray(values, np.float32)).write(str(path))
 
 
-def _encoded(rgb: np.ndarray) -> np.ndarray:
+def encoded(rgb: np.ndarray) -> np.ndarray:
+    """Colours from 0 to 1 as bytes."""
     return np.clip(np.round(255 * rgb), 0, 255).astype(np.uint8)

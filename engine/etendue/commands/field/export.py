@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from etendue.core.errors import InputError
 
+if TYPE_CHECKING:
+    from etendue.field.file import Field
+
 EXAMPLES = (
     "etendue field export f.eta -o f.glb",
+    "etendue field export f.eta -o f.glb --texture 2048",
     "etendue field export f.eta -o f.ply --size 256 --level 0.3",
     "etendue field export f.eta -o cloud.ply --points 200000",
     "etendue field export f.eta -o f.vol --size 128",
@@ -28,6 +32,10 @@ def run(
     level: Annotated[
         float, typer.Option(help="Opacity of a marching step, at which the surface lies.")
     ] = 0.5,
+    texture: Annotated[
+        int | None,
+        typer.Option(help="Texels per side of a texture (.glb), not colours of vertices."),
+    ] = None,
     points: Annotated[
         int | None, typer.Option(help="So many rays' points (.ply) instead of a mesh.")
     ] = None,
@@ -38,7 +46,7 @@ def run(
     from etendue.field.file import read_field
 
     suffix = output.suffix.lower()
-    _check(suffix, output, size, points)
+    _check(suffix, output, size, points, texture)
     read = read_field(field)
     with atomic_path(output) as temporary:
         if suffix == ".vol":
@@ -48,21 +56,47 @@ def run(
             export.write_voxels(read, temporary, size)
             said = f"{size}^3 voxels"
         else:
-            made: Any = (export.mesh(read, size, level) if points is None
-                         else export.points(read, points))  # fmt: skip
+            made = _made(read, size, level, points, texture)
             made.export(temporary, file_type=suffix[1:])
             said = f"{len(made.vertices)} points"
             if points is None:
-                said += f", {len(made.faces)} triangles, " + (
-                    "closed" if made.is_watertight else "not closed"
-                )
+                said += f", {len(made.faces)} triangles, {_closed(made)}"
     print(f"{output}: {said}")
 
 
-def _check(suffix: str, output: Path, size: int, points: int | None) -> None:
+def _made(read: Field, size: int, level: float, points: int | None, texture: int | None) -> Any:
+    from etendue.field import export
+
+    if points is not None:
+        return export.points(read, points)
+    if texture is None:
+        return export.mesh(read, size, level)
+    from etendue.device.drjit import activate
+    from etendue.field.export_texture import textured_mesh
+
+    activate()
+    return textured_mesh(read, size, level, texture)
+
+
+def _closed(made: Any) -> str:
+    """Whether the surface is closed; vertices where charts meet are one."""
+    import trimesh
+
+    whole = trimesh.Trimesh(made.vertices, made.faces, process=True)  # which joins equal places
+    return "closed" if whole.is_watertight else "not closed"
+
+
+def _check(suffix: str, output: Path, size: int, points: int | None, texture: int | None) -> None:
+    if texture is not None and (suffix != ".glb" or points is not None):
+        raise InputError("--texture", "needs a mesh as .glb", got=output)
     if suffix not in (*MESHES, ".vol") or (points is not None and suffix != ".ply"):
         expected = ".ply" if points is not None else " ".join((*MESHES, ".vol"))
         raise InputError(output, "unknown kind of file", got=suffix, expected=expected)
-    for option, value, most in (("--size", size, 512), ("--points", points or 1, 10**7)):
+    limits = (
+        ("--size", size, 512),
+        ("--points", points or 1, 10**7),
+        ("--texture", 64 if texture is None else texture, 8192),
+    )
+    for option, value, most in limits:
         if not 1 <= value <= most:
             raise InputError(option, "is out of range", got=value, expected=f"1..{most}")
