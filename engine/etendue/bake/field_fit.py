@@ -71,9 +71,10 @@ def begin(
     *,
     params: Params | None = None,
     occupancy: Occupancy | None = None,
+    unbounded: bool = False,
     prepare: Callable[[Params], Params] | None = None,
 ) -> FieldFit:
-    """A fresh fit; a teacher's `occupancy` is kept as it is.
+    """A fresh fit; a teacher's `occupancy` is kept as it is, else it is that of an `unbounded` one.
 
     `prepare` makes what is learned with of what is learned.
     """
@@ -84,7 +85,7 @@ def begin(
     for value in own.values():
         value.requires_grad_(True)
     watches = occupancy is None
-    found = Occupancy.full(STEP) if occupancy is None else occupancy
+    found = Occupancy.full(STEP, contracted=unbounded) if occupancy is None else occupancy
     rate = settings.rate * (model.rate if watches else model.taught_rate)
     decay: dict[str, float] = getattr(model, "decay", {}) if watches else {}
     return FieldFit(model, own, _adam(own, decay), found, watches, rate)

@@ -17,6 +17,7 @@ from etendue.field.file import Field
 from etendue.field.march import Samples, composite, place, waves
 from etendue.field.occupancy import Occupancy
 from etendue.field.rays import Rays, sphere
+from etendue.field.space import expand
 
 EPOCH = 128  # steps that a pool is used for
 SHARE = 32  # rays in a pool, for each ray of a step
@@ -95,8 +96,9 @@ def random_rays(
         offered = directions(4 * count, generator)
         chosen = torch.multinomial(poses[pose_of(offered)], count // 2, True, generator=generator)
         away[: count // 2] = offered[chosen]
-    origin = 0.5 + max(distance, 0.9) * away
+    origin = 0.5 + (distance if occupancy.contracted else max(distance, 0.9)) * away
     to = occupancy.points(count, generator)
+    to = expand(to) if occupancy.contracted else to
     return Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
 
 

@@ -46,18 +46,22 @@ def train(
     output: Path,
     *,
     name: str = "field",
+    unbounded: bool = False,
     resume: bool = False,
     progress: Progress = lambda step, total, loss: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Field:
     """Fit `model` to the training photos and write `output`.
 
+    `unbounded`: photos that show more than the cube, whose surroundings are learned too.
+
     An interrupted training leaves a checkpoint, from which `resume` goes on to the same field.
     """
     settings.check()
     own = pixels(data.train, data.cube)
-    key = identity(model, settings, digest(own), {})
-    fit = begin(model, settings, prepare=getattr(model, "learning", None))
+    key = identity(model, settings, digest(own), {"unbounded": unbounded})
+    prepare = getattr(model, "learning", None)
+    fit = begin(model, settings, prepare=prepare, unbounded=unbounded)
     fit = resumed(fit, output, key, resume)
     began = time.monotonic()
     fit = run(
@@ -105,7 +109,12 @@ def finished(
     params = params if learned is None else learned(params)
     found = fit.occupancy
     if fit.watches:
-        found = survey(lambda x: fit.model.log_density(params, x), STEP, settings.seed)
+        found = survey(
+            lambda x: fit.model.log_density(params, x),
+            STEP,
+            settings.seed,
+            contracted=fit.occupancy.contracted,
+        )
     info = {"steps": fit.step, "seed": settings.seed, "rays": settings.rays}
     return Field(fit.model, params, cube, found, name, distance, info)
 

@@ -66,6 +66,9 @@ def edited(field: Field, how: str, box: Sequence[float]) -> Field:
 
     The box is one of the world. `InputError` for one that is none, or that leaves nothing.
     """
+    if field.occupancy.contracted:
+        raise InputError("--edit", "does not know fields without bounds", got=field.name,
+                         fix="Train one without --unbounded")  # fmt: skip
     low, high = np.asarray(box[:3], float), np.asarray(box[3:], float)
     if how not in HOW or len(box) != 6 or not (np.isfinite(box).all() and (low < high).all()):
         raise InputError("--edit", "is no change", got=f"{how}:{','.join(map(str, box))}",

@@ -1,4 +1,4 @@
-"""Fields as what other programs read: voxels, meshes, points."""
+"""Fields as what other programs read: voxels, meshes, points; of unbounded ones the cube alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from etendue.field.base import density
 from etendue.field.file import Field
 from etendue.field.march import render
 from etendue.field.rays import Rays, sphere
+from etendue.field.space import contract, expand
 
 OPAQUE = 0.5  # of a marching step, where a surface is
 CHUNK = 1 << 16
@@ -24,6 +25,7 @@ def sigma_grid(field: Field, size: int) -> np.ndarray:
     """Densities per side of the cube at the middles of size^3 voxels (x, y, z); 0 where empty."""
     middle = (torch.arange(size) + 0.5) / size
     x = torch.stack(torch.meshgrid(middle, middle, middle, indexing="ij"), -1).reshape(-1, 3)
+    x = contract(x) if field.occupancy.contracted else x
     return _sigma(field, x).reshape(size, size, size).numpy()
 
 
@@ -69,6 +71,7 @@ def mesh(field: Field, size: int = 128, level: float | None = None) -> Any:
 def colors_at(field: Field, x: np.ndarray, outward: np.ndarray) -> np.ndarray:
     """rgb (n, 3) at points (n, 3), looked at along the normals from outside."""
     p = torch.from_numpy(np.ascontiguousarray(x, np.float32)).clamp(0, 1)
+    p = contract(p) if field.occupancy.contracted else p
     d = torch.nn.functional.normalize(-torch.from_numpy(outward.astype(np.float32)), dim=-1)
     parts = [field.model.query(field.params, p[rows], d[rows])[0]
              for rows in torch.arange(len(p)).split(CHUNK)]  # fmt: skip
@@ -83,6 +86,7 @@ def points(field: Field, count: int, seed: int = 0) -> Any:
     origin = 0.5 + max(field.distance, 0.9) * torch.from_numpy(sphere(count)).float()
     origin = origin[torch.randperm(count, generator=generator)]
     to = field.occupancy.points(count, generator)
+    to = expand(to) if field.occupancy.contracted else to
     rays = Rays(origin, torch.nn.functional.normalize(to - origin, dim=-1))
     seen = render(field.model, field.params, rays, field.occupancy)
     met = seen.alpha > OPAQUE

@@ -72,6 +72,7 @@ def write_field(path: str | os.PathLike[str], made: Field) -> None:
         "name": made.name,
         "model": {"kind": made.model.kind, **dataclasses.asdict(made.model)},  # type: ignore[call-overload]
         "cube": made.cube.record(),
+        "unbounded": made.occupancy.contracted,
         "distance": made.distance,
         "color": "srgb",
         "provenance": {"tool": f"etendue {__version__}", **made.info},
@@ -89,6 +90,7 @@ def read_field(path: str | os.PathLike[str]) -> Field:
         centre, side = header["cube"]["centre"], float(header["cube"]["side"])
         x, y, z = (float(v) for v in centre)
         distance = float(header.get("distance", 1.5))
+        contracted = header.get("unbounded", False) is True
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"its header is not usable ({error})") from None
     shapes = shapes_of(model)
@@ -108,8 +110,8 @@ def read_field(path: str | os.PathLike[str]) -> Field:
     if bits is None or bits.dtype != np.uint8 or bits.shape != (-(-(CELLS**3) // 8),):
         raise InputError(f"{path}: {OCCUPANCY}", "is not usable")
     return Field(
-        model, params, Cube((x, y, z), side), unpack(bits, CELLS, STEP), str(header.get("name")),
-        distance, dict(header.get("provenance", {})),
+        model, params, Cube((x, y, z), side), unpack(bits, CELLS, STEP, contracted),
+        str(header.get("name")), distance, dict(header.get("provenance", {})),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Emission and absorption along rays (Max 1995; Mildenhall et al. 2020, Eq. 3).
 
 A ray's way through the cube is cut into equal steps of at most the marching step, so that they
-fill it exactly. A step absorbs alpha = 1 - exp(-sigma dt); what comes out is
-sum_k T_k alpha_k c_k with T_k = exp(-sum_{j<k} sigma_j dt_j).
+fill it exactly; in the contracted space of an unbounded field they grow with the distance beyond
+the cube (`space`), and points are those of that space. A step absorbs alpha = 1 - exp(-sigma dt);
+what comes out is sum_k T_k alpha_k c_k with T_k = exp(-sum_{j<k} sigma_j dt_j).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from etendue.field.base import Model, Params, density
 from etendue.field.occupancy import Occupancy
 from etendue.field.rays import Rays
+from etendue.field.space import bend, contract, ends, stretched
 
 STEPS = 128  # along the cube's diagonal
 STEP = 3**0.5 / STEPS
@@ -66,6 +68,15 @@ def span(rays: Rays) -> tuple[Tensor, Tensor]:
     return near, torch.maximum(near, far)
 
 
+def _way(rays: Rays, occupancy: Occupancy) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Places (n,) at which the steps of rays begin and end, and where these cease to be equal."""
+    if not occupancy.contracted:
+        near, far = span(rays)
+        return near, far, None
+    bent = bend(rays.origin, rays.direction)
+    return torch.zeros_like(bent), ends(bent), bent
+
+
 def place(
     rays: Rays,
     occupancy: Occupancy,
@@ -76,7 +87,7 @@ def place(
 
     With a `window` only the steps from its first to before its last.
     """
-    near, far = span(rays)
+    near, far, bent = _way(rays, occupancy)
     count = torch.ceil((far - near) / occupancy.step - 1e-4).long().clamp(min=0)
     dt = (far - near) / count.clamp(min=1)
     first, last = window if window is not None else (0, int(count.max()) if len(count) else 0)
@@ -85,11 +96,16 @@ def place(
     starts = torch.cumsum(here, 0) - here
     k = torch.arange(len(ray)) - starts[ray] + first
     offset = 0.5 if jitter is None else 0.5 + jitter[ray]
-    t = near[ray] + (k + offset) * dt[ray]
+    start, length = near[ray] + k * dt[ray], dt[ray]
+    t = start + offset * length
+    if bent is not None:
+        own = bent[ray]
+        t, length = stretched(t, own), stretched(start + length, own) - stretched(start, own)
     x = rays.origin[ray] + t[:, None] * rays.direction[ray]
+    x = contract(x) if occupancy.contracted else x
     kept = occupancy.at(x)
     ray = ray[kept]
-    return Samples(ray, x[kept], rays.direction[ray], t[kept], dt[ray])
+    return Samples(ray, x[kept], rays.direction[ray], t[kept], length[kept])
 
 
 def through(samples: Samples, count: int, sigma: Tensor) -> Tensor:
@@ -131,7 +147,7 @@ def waves(
     `ask` gives an answer and sigma (m,) at samples. A ray is over when it lets no more than `stop`
     through, so what lies far behind a surface is never asked for.
     """
-    near, far = span(rays)
+    near, far, _ = _way(rays, occupancy)
     most = int(torch.ceil(((far - near) / occupancy.step).max())) if len(rays) else 0
     left = torch.ones(len(rays))
     alive = torch.nonzero(far > near)[:, 0]

@@ -13,6 +13,7 @@ from etendue.commands import _field_options as options
 EXAMPLES = (
     "etendue field train photos/ -o f.eta",
     "etendue field train photos/ --model vm --size size=96 --steps 4000 -o f.eta",
+    "etendue field train garden/ --unbounded -o garden.eta",
     "etendue field train lego/ --box=-1.5,-1.5,-1.5,1.5,1.5,1.5 -o lego.eta --resume",
 )
 
@@ -28,6 +29,9 @@ def run(
     box: Annotated[
         str | None, typer.Option(help="What the photos show: X0,Y0,Z0,X1,Y1,Z1 in their units.")
     ] = None,
+    unbounded: Annotated[
+        bool, typer.Option("--unbounded", help="Learn what surrounds the box, too, to the horizon.")
+    ] = False,
     resume: options.Resume = False,
     restart: options.Restart = False,
     json: options.Json = False,
@@ -50,7 +54,7 @@ def run(
     with baking(steps, output) as (progress, stop):
         field = train(
             photos, made, settings, output,
-            name=output.stem, resume=resume, progress=progress, stop=stop,
+            name=output.stem, unbounded=unbounded, resume=resume, progress=progress, stop=stop,
         )  # fmt: skip
     if json:
         print_json({"output": str(output), "model": model, **field.info})

@@ -17,6 +17,7 @@ import numpy as np
 
 from etendue.render.placed import Placed
 
+FAR, GROWTH = 64.0, 4.0  # as `field.space` has them, which needs torch
 STOP = 1e-4  # a segment is over when it lets no more than this through
 
 
@@ -32,6 +33,39 @@ class Grain:
     filled: Any  # UInt8 buffer
     scale: float
     lit: bool  # by the scene; else it gives off its own light
+    contracted: bool  # its unit cube holds all of the world
+
+    def at(self, p: Any) -> Any:
+        """The point of the field's unit cube that a point of the world is; twin of `contract`."""
+        x = self.to_cube @ p
+        if not self.contracted:
+            return x
+        w = 2.0 * x - 1.0
+        size = dr.maximum(dr.max(dr.abs(w)), 1.0)
+        return 0.5 + 0.25 * w * ((2.0 - 1.0 / size) / size)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of segments: equal ones up to the bend, if there is one."""
+
+    near: Any
+    dt: Any
+    count: Any  # UInt
+    bend: Any  # Float, or None
+    side: float
+
+    def t(self, k: Any) -> Any:
+        """Distance after `k` (Float) steps."""
+        s = self.near + k * self.dt
+        if self.bend is None:
+            return s
+        beyond = dr.maximum(s - self.bend, 0.0) / self.side
+        return dr.minimum(s, self.bend) + self.side * (dr.exp(GROWTH * beyond) - 1.0)
+
+    def length(self, k: Any) -> Any:
+        """Of the step number `k` (Float)."""
+        return self.dt if self.bend is None else self.t(k + 1.0) - self.t(k)
 
 
 @dataclass(frozen=True)
@@ -68,10 +102,11 @@ class Volume:
         self, ray: Any, far: Any, jitter: Any, active: Any, *, colored: bool
     ) -> tuple[Any, Any]:
         """Sums over equal steps that fill the way through all cubes exactly."""
-        near, dt, steps = self.steps(ray, far, active)
+        steps = self.steps(ray, far, active)
 
         def body(k: Any, through: Any, found: Any) -> tuple[Any, Any, Any]:
-            p = mi.Point3f(ray.o + (near + (mi.Float(k) + jitter) * dt) * ray.d)
+            at = steps.t(mi.Float(k) + jitter)
+            p, dt = mi.Point3f(ray.o + at * ray.d), steps.length(mi.Float(k))
             thick, color = mi.Float(0.0), mi.Color3f(0.0)
             for grain in self.grains:
                 one, other = ask_grain(grain, p, ray.d, colored and not grain.lit)
@@ -84,20 +119,48 @@ class Volume:
         start = (mi.UInt(0), mi.Float(1.0), mi.Color3f(0.0))
         _, through, found = dr.while_loop(
             start,
-            lambda k, through, found: (k < steps) & self.goes_on(through),
+            lambda k, through, found: (k < steps.count) & self.goes_on(through),
             body,
             label="field",
         )
         return found, through
 
-    def steps(self, ray: Any, far: Any, active: Any) -> tuple[Any, Any, Any]:
-        """Where the steps of a segment begin, their length, and how many they are (UInt)."""
+    def steps(self, ray: Any, far: Any, active: Any) -> Steps:
+        """How a segment up to `far` is cut: equal steps that fill its way through the cubes.
+
+        Among unbounded fields they grow where all of those are left, as in `field.space`.
+        """
         near, last = self._span(ray)
-        last = dr.minimum(last, far)
+        bend, side = self._bend(ray)
+        if bend is None:
+            last = dr.minimum(last, far)
+        else:
+            near, reach = mi.Float(0.0), dr.minimum(far, bend + FAR * side)
+            beyond = dr.maximum(reach - bend, 0.0) / side
+            last = dr.minimum(reach, bend) + side * dr.log(1.0 + beyond) / GROWTH
         step = min(grain.step for grain in self.grains)
         inside = active & (last > near)
         count = dr.select(inside, dr.ceil((last - near) / step - 1e-4), 0.0)
-        return near, (last - near) / dr.maximum(count, 1.0), mi.UInt(count)
+        dt = (last - near) / dr.maximum(count, 1.0)
+        return Steps(near, dt, mi.UInt(count), bend, side)
+
+    def _bend(self, ray: Any) -> tuple[Any, float]:
+        """Where a ray has left the doubled cubes of all unbounded fields, and their largest side.
+
+        None where every field has bounds.
+        """
+        bend, side = None, 1.0
+        for grain in self.grains:
+            if not grain.contracted:
+                continue
+            o, d = grain.to_cube @ ray.o, grain.to_cube @ ray.d
+            d = dr.select(dr.abs(d) < 1e-9, 1e-9, d)
+            a, b = (-0.5 - o) / d, (1.5 - o) / d
+            enters, leaves = dr.max(dr.minimum(a, b)), dr.min(dr.maximum(a, b))
+            own = dr.select(leaves > dr.maximum(enters, 0.0), leaves, 0.5 * grain.side)
+            bend = own if bend is None else dr.maximum(bend, own)
+            side = max(side, grain.side) if bend is not own else grain.side
+        return bend, side
 
     def goes_on(self, through: Any) -> Any:
         """Whether so much transmittance is worth another step."""
@@ -133,13 +196,13 @@ def _grain(placed: Placed) -> Grain:
     dr.eval(filled)
     return Grain(
         kernel(mi, own), inverse, scale, own.occupancy.step * scale, own.occupancy.cells, filled,
-        placed.scale, placed.lit,
+        placed.scale, placed.lit, own.occupancy.contracted,
     )  # fmt: skip
 
 
 def ask_grain(grain: Grain, p: Any, d: Any, colored: bool) -> tuple[Any, Any]:
     """sigma, per side of the cube, and colour at a point of the world."""
-    x, n = grain.to_cube @ p, grain.cells
+    x, n = grain.at(p), grain.cells
     inside = dr.all((x >= 0.0) & (x <= 1.0))
     cell = [mi.UInt(dr.clip(v * n, 0.0, n - 1.0)) for v in x]
     at = (cell[0] * n + cell[1]) * n + cell[2]

@@ -48,15 +48,15 @@ def _event(volume: Volume, ray: Any, far: Any, rng: Any, active: Any) -> tuple[A
 
     The gradient is in the world, per side of the field's cube, whose marching step is the last.
     """
-    near, dt, steps = volume.steps(ray, far, active)
+    steps = volume.steps(ray, far, active)
     jitter = rng.next_float32()
     own = mi.PCG32(initstate=mi.UInt64(rng.next_uint32()), initseq=mi.UInt64(rng.next_uint32()))
 
     def body(
         k: Any, through: Any, own: Any, total: Any, place: Any, color: Any, kind: Any
     ) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
-        start = near + mi.Float(k) * dt
-        p = mi.Point3f(ray.o + (start + jitter * dt) * ray.d)
+        start, dt = steps.t(mi.Float(k)), steps.length(mi.Float(k))
+        p = mi.Point3f(ray.o + steps.t(mi.Float(k) + jitter) * ray.d)
         thick, scattering, mixed, chief = mi.Float(0.0), mi.Float(0.0), mi.Color3f(0.0), mi.UInt(0)
         densest = mi.Float(-1.0)
         for number, grain in enumerate(volume.grains):
@@ -80,7 +80,10 @@ def _event(volume: Volume, ray: Any, far: Any, rng: Any, active: Any) -> tuple[A
     nothing = mi.Float(0.0), mi.Float(0.0), mi.Color3f(0.0), mi.UInt(0)
     first = (mi.UInt(0), mi.Float(1.0), own, *nothing)
     _, _, _, total, place, color, kind = dr.while_loop(
-        first, lambda k, through, *_: (k < steps) & volume.goes_on(through), body, label="lit field"
+        first,
+        lambda k, through, *_: (k < steps.count) & volume.goes_on(through),
+        body,
+        label="lit field",
     )
     p, slope, step = mi.Point3f(ray.o + place * ray.d), mi.Vector3f(0.0), mi.Float(0.0)
     here = active & (total > 0.0)
@@ -112,7 +115,7 @@ def _slope(grain: Grain, p: Any, active: Any) -> Any:
 
 def _log_sigma(grain: Grain, p: Any, active: Any) -> Any:
     """Log sigma, also where the field counts as empty: the slope at its edge is wanted."""
-    x = grain.to_cube @ mi.Point3f(p)
+    x = grain.at(mi.Point3f(p))
     inside = mi.Point3f(dr.clip(x, 0.0, 1.0))
 
     def ask(x: Any) -> Any:
