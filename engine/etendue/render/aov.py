@@ -24,6 +24,7 @@ from etendue.render.path.dispatch import NONE, InlineTable
 from etendue.render.path.footprint import footprint
 from etendue.render.path.loop import past_emitters
 from etendue.render.path.volume import Volume
+from etendue.render.path.volume_event import seen
 
 CHANNELS = {"alpha": 1, "depth": 1, "position": 3, "normal": 3, "uv": 2, "albedo": 3, "motion": 2}
 IDS = ("material_id", "shape_id")  # of the pixel's first sample; -1 where nothing is hit
@@ -51,11 +52,11 @@ def render_aovs(
 ) -> dict[str, np.ndarray]:
     """Means over the pixel along the same primary rays that the path tracer takes.
 
-    `alpha` is how much of the pixel shows anything that is no light (fields too; all others are of
-    surfaces alone), `depth` the distance along the
-    ray from the near plane, `normal` the shading normal in world
-    space, `motion` how many pixels the point seen moves right and down in the picture until the
-    following frame, whose camera is `after`; where nothing is hit all others are 0.
+    `alpha` is how much of the pixel shows anything that is no light, `depth` the distance along the
+    ray from the near plane, `normal` the shading normal in world space, `albedo` of a field its
+    colour, `motion` how many pixels the point seen moves right and down in the picture until the
+    following frame, whose camera is `after`; where nothing is hit all others are 0. A path sees a
+    field as often as the field hides what lies behind, and then one of its points.
     """
     if not names:
         return {}
@@ -68,14 +69,19 @@ def render_aovs(
         x, y, rng = start_paths(window, block, seed)
         ray, _ = primary_rays(camera, window, x, y, rng)
         si = scene.ray_intersect(ray, mi.RayFlags.All, True, True)
+        field = seen(volume, ray, si.t, rng) if volume else None
+        front = si if field is None else field.over(si)
         planes: list[Any] = []
         for name in names:
             if name == "motion" and lenses is not None:
-                planes += _motion(ray, si, lenses, window)
+                planes += _motion(ray, front, lenses, window)
             elif name == "alpha":
                 planes += [_alpha(scene, ray, volume)]
+            elif name == "albedo":
+                albedo = _albedo(si, table, guides, camera, window)
+                planes += list(albedo if field is None else field.colored(albedo))
             else:
-                planes += _plane(name, si, table, guides, camera, window, numbers)
+                planes += _plane(name, front, numbers)
         dr.eval(planes)
         where = slice(block.first, block.first + block.pixels)
         for channel, (name, plane) in enumerate(zip(_spread(names), planes, strict=True)):
@@ -117,15 +123,7 @@ def _accumulate(sums: np.ndarray, name: str, plane: Any, block: Block) -> None:
         sums += groups[:, group]
 
 
-def _plane(
-    name: str,
-    si: Any,
-    table: InlineTable,
-    guides: list[Any],
-    camera: Any,
-    window: Window,
-    numbers: _Numbers,
-) -> list[Any]:
+def _plane(name: str, si: Any, numbers: _Numbers) -> list[Any]:
     """The channels of one AOV, a Float per path."""
     hit = si.is_valid()
     if name == "depth":
@@ -136,8 +134,6 @@ def _plane(
         return list(dr.select(hit, si.sh_frame.n, 0.0))
     if name == "uv":
         return list(dr.select(hit, si.uv, 0.0))
-    if name == "albedo":
-        return list(dr.select(hit, _albedo(si, table, guides, camera, window), 0.0))
     return [numbers.of(name, si)]
 
 
@@ -199,7 +195,7 @@ def _albedo(si: Any, table: InlineTable, guides: list[Any], camera: Any, window:
         side = footprint(si, pixel_cone(camera, window)).side
         point = ShadingPoint(mi.Point2f(si.uv), wi, side)
         albedo = table.albedo(number, point, albedo, guides)
-    return albedo
+    return dr.select(hit, albedo, 0.0)
 
 
 @dataclass(frozen=True)

@@ -142,3 +142,47 @@ def test_lit_in_files_and_beside_them(tmp_path: Path) -> None:
     path.write_text(XML.format(more='<boolean name="glowing" value="true"/>'))
     with pytest.raises(InputError, match="has no such parameter"):
         build(load_scene(path))
+
+
+def test_auxiliary_images_see_a_solid_field_as_its_shape(mi: Any) -> None:
+    """Depth, position, normal and albedo of the ball; where it is not, what lies behind."""
+    from etendue.render.path.drjit import render as trace
+
+    names = ("depth", "position", "normal", "albedo", "shape_id", "alpha")
+    diffuse = {"type": "diffuse", "reflectance": {"type": "rgb", "value": ALBEDO}}
+    wall = {"type": "rectangle", "to_world": mi.ScalarTransform4f().translate([0, 0, -3])
+            @ mi.ScalarTransform4f().scale(20)}  # fmt: skip
+    sphere = {"type": "sphere", "radius": 0.7, "bsdf": diffuse}
+    wanted = trace(scene(mi, wall=wall, sphere=sphere), spp=16, aovs=names).aovs
+    found = trace(scene(mi, wall=wall), fields=(ball(0.35),), spp=16, aovs=names).aovs
+    inside = wanted["shape_id"] == wanted["shape_id"][16, 16]
+    outside = ~inside & (wanted["shape_id"] >= 0)
+    middle = np.zeros_like(inside)
+    middle[14:18, 14:18] = True
+    assert inside[middle].all()
+    np.testing.assert_allclose(found["depth"][middle], wanted["depth"][middle], atol=0.05)
+    np.testing.assert_allclose(found["position"][middle], wanted["position"][middle], atol=0.06)
+    assert (found["normal"] * wanted["normal"]).sum(-1)[middle].min() > 0.9
+    np.testing.assert_allclose(found["albedo"][middle], ALBEDO, atol=1e-3)
+    assert (found["shape_id"][middle] == -1).all() and (found["alpha"][middle] > 0.99).all()
+    corner = np.zeros_like(inside)
+    corner[:4, :4] = True
+    assert outside[corner].all()
+    for name in names:
+        np.testing.assert_array_equal(found[name][corner], wanted[name][corner], err_msg=name)
+
+
+def test_auxiliary_images_of_fog_are_means(mi: Any) -> None:
+    """The mean distance at which light is taken, where nothing lies behind: a closed form."""
+    from etendue.render.path.volume_event import seen
+
+    ray = mi.Ray3f(mi.Point3f(0.1, 0.2, 5.0), mi.Vector3f(0, 0, -1))
+    n = 1 << 16
+    rng = mi.PCG32(size=n)
+    found = seen(Volume.of((fog(3.0),)), ray, mi.Float(np.full(n, 100.0, np.float32)), rng)
+    hit, t = np.array(found.hit), np.array(found.t) - 4.0
+    share = 1 - math.exp(-3.0)
+    assert hit.mean() == pytest.approx(share, abs=5 * 0.5 / math.sqrt(n))
+    mean = 1 / 1.5 - 2.0 * math.exp(-3.0) / share
+    assert t[hit].mean() == pytest.approx(mean, rel=0.01)
+    assert np.abs(np.array(found.normal)).max() == 0
