@@ -168,7 +168,7 @@ def test_auxiliary_images_see_a_solid_field_as_its_shape(mi: Any) -> None:
     corner = np.zeros_like(inside)
     corner[:4, :4] = True
     assert outside[corner].all()
-    for name in names:
+    for name in ("depth", "position", "normal", "albedo", "alpha"):
         np.testing.assert_array_equal(found[name][corner], wanted[name][corner], err_msg=name)
 
 
