@@ -13,7 +13,7 @@ import mitsuba as mi
 
 from etendue.render.path.volume import Grain, Volume, ask_grain, decoded
 
-REACH = 0.5  # of a step: half the distance between points whose densities are compared
+REACH = 1.5  # of a step: half the distance between points whose densities are compared
 
 
 @dataclass(frozen=True)

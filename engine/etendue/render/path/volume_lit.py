@@ -21,7 +21,7 @@ from etendue.render.path.volume import Volume, reach
 from etendue.render.path.volume_event import event
 
 EDGE = 8.0  # |grad log sigma|, per side of the cube, from which on a field is more surface than fog
-LEAVE = 2.0  # steps
+LEAVE = 4.0  # steps
 
 
 def scattered(volume: Volume, scene: Any, ray: Any, far: Any, rng: Any, active: Any) -> Any:
