@@ -237,8 +237,8 @@ def _ignore(done: int, total: int) -> None:
 
 def _plain(backend: str, built: BuiltScene, options: Options, common: dict[str, Any]) -> Any:
     """The back ends that know nothing but a number of samples."""
-    if built.fields:
-        raise DeviceError("radiance fields", "need --backend drjit", got=backend)
+    if built.fields and backend != "slang":
+        raise DeviceError("radiance fields", "need --backend drjit or slang", got=backend)
     if backend == "naive":
         from etendue.render.path.naive import render
 
@@ -247,7 +247,9 @@ def _plain(backend: str, built: BuiltScene, options: Options, common: dict[str, 
     if backend == "slang":
         from etendue.render.path.slang import render
 
-        return render(built.mi_scene, built.baked, kernel=options.kernel, **common)
+        return render(
+            built.mi_scene, built.baked, fields=built.fields, kernel=options.kernel, **common
+        )
     if built.twins:
         raise DeviceError("neural materials", "need a usable LLVM in Mitsuba's path tracer")
     from etendue.render.mitsuba_path import render

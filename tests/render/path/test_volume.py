@@ -180,7 +180,7 @@ def test_fields_of_files(tmp_path: Path) -> None:
         - 3 * np.array([[0] * 4, [0, 0, 0, 1], [0, 0, 0, 1], [0] * 4]),
     )
     np.testing.assert_allclose(second.to_world[:3], [[2, 0, 0, -1], [0, 2, 0, -1], [0, 0, 2, -1]])
-    with pytest.raises(DeviceError, match="radiance fields: need --backend drjit; got mitsuba"):
+    with pytest.raises(DeviceError, match="need --backend drjit or slang; got mitsuba"):
         sampled("mitsuba", load_scene(scene), built, Options(spp=1), Watching())
     for more, message in (
         ('<transform name="to_world"><scale x="2"/></transform>', "cloud: is bent or mirrored"),

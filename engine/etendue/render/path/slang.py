@@ -36,6 +36,7 @@ from etendue.render.path.slang_stage import TRACERS, Kernel
 from etendue.render.path.slang_upload import Uploaded, upload
 from etendue.render.path.slang_watch import Kernels
 from etendue.render.path.slang_wave import WAVE, Wave
+from etendue.render.placed import Placed
 
 PASS_SAMPLES = 1 << 22  # largest number of paths between two looks at the clock,
 SOFT_PASS_SAMPLES = 1 << 18  # and where the device is a software driver
@@ -47,6 +48,7 @@ def render(
     scene: Any,
     baked: Mapping[str, Path] | None = None,
     *,
+    fields: tuple[Placed, ...] = (),
     spp: int,
     seed: int = 0,
     max_depth: int = 8,
@@ -67,14 +69,18 @@ def render(
 ) -> Film:
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
-    `baked` names the `.eta` file of shapes that show one. `tracer` is "rq" (ray queries), "rt"
-    (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
-    `slang_kernels`). `kernels` keeps those of one uploaded scene between renderings.
+    `baked` names the `.eta` file of shapes that show one, `fields` stand beside them. `tracer` is
+    "rq" (ray queries), "rt" (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how
+    networks are run (see `slang_kernels`). `kernels` keeps those of one uploaded scene between
+    renderings.
     """
     check_aovs(aovs)
+    if fields and aovs:
+        raise InputError(f"aov {aovs[0]}", "does not see radiance fields here",
+                         fix="Render it with --backend drjit")  # fmt: skip
     if kernels is None:
         device = device or open_device()
-        kernels = Kernels(uploaded or upload(device, extract(scene, baked)))
+        kernels = Kernels(uploaded or upload(device, extract(scene, baked, fields)))
     uploaded = kernels.uploaded
     if pass_samples is None:
         pass_samples = SOFT_PASS_SAMPLES if uploaded.device.software else PASS_SAMPLES
@@ -210,4 +216,6 @@ def settings_of(data: SceneData, eye: Any, window: Window) -> dict[str, Any]:
         "instance_count": len(data.placed),
         "spheres": data.spheres,
         "sphere_data": data.sphere_data,
+        "fields": data.fields,
+        "field_count": data.field_count,
     }

@@ -13,11 +13,13 @@ import numpy as np
 from etendue.core.errors import InputError
 from etendue.render.groups import group_name, is_instance, shape_groups
 from etendue.render.path.slang_emitters import EMITTER, NONE, area_row, light_row, matrix
+from etendue.render.path.slang_fields import add_fields
 from etendue.render.path.slang_instances import Instance, add_instances
 from etendue.render.path.slang_layered import layered_constants, layered_features
 from etendue.render.path.slang_materials import MASKED, VALUES, Materials
 from etendue.render.path.slang_neural import DataBuilder, bits, capacity, deepest
 from etendue.render.path.slang_textures import SLANG_LIMIT, numbers
+from etendue.render.placed import Placed
 
 Array = np.ndarray
 VERTEX = np.dtype([("p", "<f4", 3), ("u", "<f4"), ("n", "<f4", 3), ("v", "<f4")])
@@ -25,6 +27,7 @@ SHAPE = np.dtype([("material", "<u4"), ("emitter", "<u4"), ("flags", "<u4"), ("d
 HAS_NORMALS, HAS_UV, FLIPPED, SPHERE = 1, 2, 4, 8
 # bits of `core/features.slang`
 TEXTURES, SPHERES, HIDDEN, LENS, INSTANCES, MASKS, ALPHA = 1, 2, 4, 64, 128, 256, 512
+FIELDS = 1024
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,22 @@ class SceneData:
     environment: int  # emitter number or NONE
     emitter_count: int
     neural_materials: int
+    fields: int  # in `data`, see `slang_fields.py`
+    field_count: int
     constants: Mapping[str, int]  # extern constants of the shaders
     shape_names: tuple[str, ...]
     material_names: tuple[str, ...]
 
 
-def extract(scene: Any, baked: Mapping[str, Path] | None = None) -> SceneData:
+def extract(
+    scene: Any, baked: Mapping[str, Path] | None = None, fields: tuple[Placed, ...] = ()
+) -> SceneData:
     """Read all shapes, materials and lights of a Mitsuba scene.
 
-    `baked` names the `.eta` file of shapes that have one. Anything the shaders cannot do is an
-    `InputError` that names the object.
+    `baked` names the `.eta` file of shapes that have one, `fields` are radiance fields beside them.
+    Anything the shaders cannot do is an `InputError` that names the object.
     """
-    reader = _Reader(baked or {})
+    reader = _Reader(baked or {}, fields)
     shapes = scene.shapes()
     for shape in shapes:
         if not is_instance(shape):
@@ -80,7 +87,8 @@ def extract(scene: Any, baked: Mapping[str, Path] | None = None) -> SceneData:
 
 
 class _Reader:
-    def __init__(self, baked: Mapping[str, Path]) -> None:
+    def __init__(self, baked: Mapping[str, Path], fields: tuple[Placed, ...]) -> None:
+        self.fields = fields
         self.builder = DataBuilder()
         self.builder.add(np.zeros((1, 4), np.float32))  # 0 means "no texture"
         self.materials = Materials(self.builder, baked)
@@ -184,6 +192,7 @@ class _Reader:
         spheres = self.builder.add(np.concatenate([*self.spheres, np.zeros((1, 4), np.float32)]))
         vertices = _joined(self.vertices, np.zeros(3, VERTEX))
         faces = _joined(self.faces, np.zeros((0, 4), np.uint32))
+        placed = add_fields(self.builder, self.fields)
         instances = add_instances(self.builder, vertices["p"], faces, self.placed)
         return SceneData(
             vertices=vertices,
@@ -200,6 +209,8 @@ class _Reader:
             environment=self.environment,
             emitter_count=len(self.emitters),
             neural_materials=len(self.builder.artifacts),
+            fields=placed,
+            field_count=len(self.fields),
             shape_names=tuple(self.names),
             material_names=tuple(self.materials.names),
             constants={
@@ -218,6 +229,7 @@ class _Reader:
         textured = any(int(value["texture"]) != 0 for value in values)
         plain = (TEXTURES if textured else 0) | (SPHERES if self.spheres else 0)
         plain |= MASKS if any(row["flags"] & MASKED for row in self.materials.rows) else 0
+        plain |= FIELDS if self.fields else 0
         plain |= INSTANCES if len(self.placed) > 1 else 0
         return plain | layered_features(self.materials.layered)
 
