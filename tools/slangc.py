@@ -29,7 +29,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "metal": ("metal",),
     "wgsl": ("wgsl",),
 }
-CONSTANTS = {"CAPACITY": 32, "LAYERS": 3, "KINDS": 255, "LIGHTS": 63, "FEATURES": 63}
+CONSTANTS = {"CAPACITY": 32, "LAYERS": 3, "KINDS": 255, "LIGHTS": 63, "FEATURES": 63 | 1024}
 CONSTANTS |= {"SCALARS": 160, "CHANNELS": 16, "INTERFACES": 3, "LOBES": 6}
 # what tells that hardware does the work
 SIGNS = (

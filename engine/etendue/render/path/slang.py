@@ -74,10 +74,7 @@ def render(
     networks are run (see `slang_kernels`). `kernels` keeps those of one uploaded scene between
     renderings.
     """
-    check_aovs(aovs)
-    if fields and aovs:
-        raise InputError(f"aov {aovs[0]}", "does not see radiance fields here",
-                         fix="Render it with --backend drjit")  # fmt: skip
+    _check_aovs(aovs, fields)
     if kernels is None:
         device = device or open_device()
         kernels = Kernels(uploaded or upload(device, extract(scene, baked, fields)))
@@ -109,6 +106,13 @@ def render(
     facts |= {"tracer": tracer, "kernel": choice.kernel, "kernel_reason": choice.reason}
     facts |= {"device_s": round(program.device_s - spent, 6)}
     return sums.film(spp, seed, guides, facts)
+
+
+def _check_aovs(aovs: tuple[str, ...], fields: tuple[Placed, ...]) -> None:
+    check_aovs(aovs)
+    if fields and aovs:
+        raise InputError(f"aov {aovs[0]}", "does not see radiance fields here",
+                         fix="Render it with --backend drjit")  # fmt: skip
 
 
 def _sums(
