@@ -69,10 +69,9 @@ def render(
 ) -> Film:
     """Path-trace a Mitsuba scene; options as in `drjit.render`.
 
-    `baked` names the `.eta` file of shapes that show one, `fields` stand beside them. `tracer` is
-    "rq" (ray queries), "rt" (ray-tracing pipeline), "bvh" (software) or "auto"; `kernel` says how
-    networks are run (see `slang_kernels`). `kernels` keeps those of one uploaded scene between
-    renderings.
+    `baked` are the `.eta` files of shapes, `fields` stand beside them. `tracer` is "rq" (queries),
+    "rt" (pipeline), "bvh" (software) or "auto"; `kernel` says how networks are run (see
+    `slang_kernels`); `kernels` keeps those of one uploaded scene between renderings.
     """
     _check_aovs(aovs, fields)
     if kernels is None:
@@ -93,8 +92,7 @@ def render(
             "strategy": STRATEGIES.index(strategy),
         }
         blocks = list(passes(window, spp, pass_samples))
-        extra = HIDDEN if hide_emitters else 0
-        extra |= LENS if eye.needs_aperture_sample() else 0
+        extra = HIDDEN * hide_emitters | LENS * eye.needs_aperture_sample()
         choice = _choose(kernels, kernel, tracer, fixed, blocks[0], extra)
         if "motion" in aovs:
             fixed |= lenses(eye, scene.sensors()[-1] if len(scene.sensors()) > 1 else eye)
@@ -104,7 +102,7 @@ def render(
         sums = _sums(program, fixed, blocks, window, stop, progress)
     facts = {"max_depth": max_depth, "strategy": strategy, "device": uploaded.device.name}
     facts |= {"tracer": tracer, "kernel": choice.kernel, "kernel_reason": choice.reason}
-    facts |= {"device_s": round(program.device_s - spent, 6)}
+    facts["device_s"] = round(program.device_s - spent, 6)
     return sums.film(spp, seed, guides, facts)
 
 
