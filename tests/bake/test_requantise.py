@@ -191,6 +191,25 @@ def test_old_artifact_without_the_entries_and_back_again() -> None:
     assert again.tensors["evaluator.w0"].dtype == np.float32
 
 
+@pytest.mark.parametrize("form", latents.FIELDS)
+def test_latents_become_a_field_and_a_texture_again(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from etendue.bake import latent_distill
+
+    monkeypatch.setattr(latent_distill, "STEPS", 120)
+    learned = requantise(make(64), latents=form, seed=1)
+    assert learned.header["latent"]["format"] == form
+    assert part_bytes(learned.tensors)["latents"] < part_bytes(make(64).tensors)["latents"] / 7
+    write_artifact(tmp_path / "f.eta", learned)
+    again = read_artifact(tmp_path / "f.eta", kind="material")
+    back = requantise(again, latents="f16")
+    values = plain(again.header, again.tensors)["latents"]
+    np.testing.assert_allclose(back.tensors["latents"], values, atol=2e-3, rtol=1e-3)
+    most = np.abs(values - make(64).tensors["latents"]).max(0)
+    np.testing.assert_allclose(learned.header["latent"]["max_error"], most, rtol=1e-4)
+
+
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="--latents: unknown; got q9"):
         requantise(make(4), latents="q9")

@@ -22,8 +22,13 @@ def packet_type(mi: Any) -> Any:
     return sys.modules[mi.Float.__module__].ArrayXf
 
 
-def store_of(mi: Any, form: str, tensors: Mapping[str, np.ndarray]) -> Any:
-    """The store for checked tensors of the format `form`."""
+def store_of(mi: Any, form: str, tensors: Mapping[str, np.ndarray], texels: int = 0) -> Any:
+    """The store for checked tensors of the format `form`; fields are decoded once, here.
+
+    `texels` of those must be given.
+    """
+    if form in latents.FIELDS:
+        return FloatStore(mi, latents.decode("artifact", form, tensors, texels))
     if form in latents.BLOCKS:
         return BlockStore(mi, latents.BLOCKS[form], tensors)
     if form in latents.STAGES:

@@ -71,7 +71,8 @@ class NeuralBSDF:
         tensors, self._mi = weights.decode(source, artifact.tensors), mi
         self.name = str(artifact.header.get("name", "neural"))
         self.header = artifact.header
-        store = store_of(mi, latent_format(artifact.header), tensors)
+        texels = texel_count(material_resolution(source, artifact.header))
+        store = store_of(mi, latent_format(artifact.header), tensors, texels)
         self.pyramid = LatentPyramid(mi, store, int(artifact.header["lod"]["resolution"]))
         parts = sorted(n for n in tensors if n == "frames" or n.partition(".")[0] in _NETWORKS)
         self._networks = networks(mi, {n: tensors[n] for n in parts}, exact=exact)

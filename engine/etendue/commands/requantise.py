@@ -19,10 +19,13 @@ def run(
     file: Annotated[Path, typer.Argument(help="The artifact to start from, FILE.eta[#NAME].")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .eta file to write.")],
     latents: Annotated[
-        str, typer.Option(help="f16, bfp8, bfp4 (block floating point), cb4, cb3, cb2 (codebooks).")
+        str,
+        typer.Option(
+            help="f16, bfp8, bfp4 (blocks), cb4, cb3, cb2 (codebooks), hash, cp (learned)."
+        ),
     ] = "cb3",
     weights: Annotated[str, typer.Option(help="Networks: f32, f16 or bfp8.")] = "f32",
-    seed: Annotated[int, typer.Option(help="Of the fit of codebooks.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the fit of codebooks and fields.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Store a baked material in other number formats, without baking it again.

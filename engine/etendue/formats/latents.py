@@ -5,6 +5,7 @@
   `latents.centre` float32 (8); 8.25 and 4.25 bits per value.
 * `cb4`, `cb3`, `cb2`: `latents.codes` uint32, `latents.table` int16 (stages, rows, 8),
   `latents.table_exponent` uint8 (stages, 8); 4, 3 and 2 bits per value and the tables.
+* `hash`, `cp`: a small field over (u, v, level), see `texture_field`; below 2 and 1 bits per value.
 
 Block floating point: 32 consecutive texels share an exponent per channel, and every channel has its
 mean taken off first. Codebooks: one byte per texel and table. A texel's integers lie in the bit
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.formats import codebook
+from etendue.formats import codebook, texture_field
 from etendue.formats.blockfloat import BlockFloat, Blocks
 from etendue.formats.finite import finite_f16, finite_f32
 from etendue.formats.packing import pack, unpack, word_count
@@ -31,6 +32,7 @@ BLOCKS = {
 }
 STAGES = {"cb4": 4, "cb3": 3, "cb2": 2}
 FORMATS = ("f16", *BLOCKS, *STAGES)
+FIELDS = tuple(texture_field.SIZES)  # not encoded but learned: see `bake.latent_distill`
 TEXELS_PER_ROW = 50  # a table has at most this share of the texels as rows: below a bit per value
 _EXPONENT_LIMIT = 250  # of a stored exponent; values made by `encode` stay far below
 Tensors = dict[str, np.ndarray]
@@ -46,8 +48,9 @@ class Encoded:
 
 def check_format(name: object, subject: str = "--latents") -> str:
     """`name` when it is a format of latents, else `InputError`."""
-    if name not in FORMATS:
-        raise InputError(subject, "unknown", got=name, expected=" | ".join(FORMATS))
+    if name not in (*FORMATS, *FIELDS):
+        expected = " | ".join((*FORMATS, *FIELDS))
+        raise InputError(subject, "unknown", got=name, expected=expected)
     return str(name)
 
 
@@ -56,6 +59,8 @@ def encode(
 ) -> Encoded:
     """Tensors of `latents` (texels, 8) in `form`; `metric` and `seed` are for codebooks."""
     check_format(form)
+    if form in FIELDS:
+        raise InputError("latents", f"of the format {form} are learned", fix="Use `requantise`")
     x = finite_f32(latents, "latents")
     if x.ndim != 2 or x.shape[1] != CHANNELS or not len(x):
         raise InputError("latents", "do not fit", got=x.shape, expected=f"(texels, {CHANNELS})")
@@ -108,6 +113,8 @@ def decode(source: object, form: str, tensors: Mapping[str, np.ndarray], texels:
             octets.reshape(-1, CHANNELS).astype(np.uint8),
         )
         return BLOCKS[form].decode(blocks) + tensors["latents.centre"]
+    if form in FIELDS:
+        return texture_field.decode(form, tensors, texels)
     return codebook.decode(codes(form, tensors, texels), tables(tensors))
 
 
@@ -125,15 +132,18 @@ def tables(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def check(source: object, form: str, tensors: Mapping[str, np.ndarray], texels: int) -> None:
     """Raise `InputError` unless the tensors of `form` are there, fit, and stay within range."""
-    if form not in FORMATS:
+    if form not in (*FORMATS, *FIELDS):
         raise InputError(
             source,
             "has latents in a format this version does not know",
             got=form,
-            expected=" | ".join(FORMATS),
+            expected=" | ".join((*FORMATS, *FIELDS)),
         )
     if form == "f16":
         _fits(source, tensors, "latents", None, (texels, CHANNELS))
+        return
+    if form in FIELDS:
+        texture_field.check(source, form, tensors)
         return
     if form in BLOCKS:
         count = -(-texels // BLOCKS[form].block)
