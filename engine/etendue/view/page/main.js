@@ -238,10 +238,11 @@ async function main() {
   await page.open({ gpu: !wish.has("stream") });
   controls(page);
   materials(page);
-  await ball(page);
+  const balls = ball(page).catch((error) => problem(error.message));
   $("tune").hidden = !page.device;
   let tuning = false;
   $("tune").addEventListener("click", () => (tuning = true));
+  if (wish.has("idle")) await balls; // the picture does not wait for kernels to be measured
   page.ready = true;
   if (wish.has("idle")) return; // for scripts, which call `etendue.render`
   for (;;) {
