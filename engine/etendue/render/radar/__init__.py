@@ -1,0 +1,1 @@
+"""FMCW radar: the sensor, its signal, and what is made of it."""
