@@ -72,7 +72,7 @@ def test_fields_are_rendered_cut_and_exported(ball: Path, tmp_path: Path, capsys
     assert main([*rendering, "--field", str(ball)]) == 0
     red, green, _ = read_image(picture)[8, 8, :3]
     assert red > 0.7 and green < 0.05
-    assert main([*rendering, "--field", str(ball), "--backend", "slang"]) == 3
+    assert main([*rendering, "--field", str(ball), "--backend", "mitsuba"]) == 3
     assert "radiance fields: need --backend drjit" in capsys.readouterr().err
     half = tmp_path / "half.eta"
     turning = ["convert", str(ball), "--to", "grid", "--size", "size=24", "-o", str(half)]
@@ -82,6 +82,7 @@ def test_fields_are_rendered_cut_and_exported(ball: Path, tmp_path: Path, capsys
     for name, more, said in (
         ("m.ply", ["--size", "32"], "closed"),
         ("p.ply", ["--points", "200"], "points"),
+        ("t.glb", ["--size", "24", "--texture", "128"], "closed"),
         ("v.vol", ["--size", "16"], "16^3 voxels"),
     ):
         assert main(["field", "export", str(half), "-o", str(tmp_path / name), *more]) == 0
@@ -105,6 +106,8 @@ def test_fields_are_rendered_cut_and_exported(ball: Path, tmp_path: Path, capsys
         ("field export {0}/none.eta -o x.doc", "unknown kind of file"),
         ("field export {0}/none.eta -o x.glb --points 5", "unknown kind of file"),
         ("field export {0}/none.eta -o x.glb --size 0", "--size: is out of range"),
+        ("field export {0}/none.eta -o x.ply --texture 64", "--texture: needs a mesh as .glb"),
+        ("field export {0}/none.eta -o x.glb --texture 0", "--texture: is out of range"),
         ("convert {0}/none.eta --to mlp -o x.eta --report r.jpg", "unknown kind of picture"),
         ("field capture {0}/none.xml -o x --views 0", "--views: is out of range"),
     ],
