@@ -9,6 +9,7 @@ import pytest
 
 import etendue
 from etendue.cli import main
+from etendue.core.errors import InputError
 from etendue.core.image import read_image
 
 SPHERE = Path(__file__).parents[1] / "assets/scenes/sphere.xml"
@@ -25,6 +26,12 @@ def test_a_picture_is_that_of_the_command(tmp_path: Path) -> None:
     )
     assert a.read_bytes() == b.read_bytes()
     assert film.complete and film.spp == 5
+
+
+def test_unknown_colours_are_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="colors: are unknown; got p3, expected rec709, acescg"):
+        etendue.render_scene(SPHERE, tmp_path / "a.exr", size=SIZE, spp=1, colors="p3")
+    assert not list(tmp_path.iterdir())
 
 
 def test_frames_are_those_of_the_command(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_more_cameras_stand_where_the_student_errs(taught: Field) -> None:
 
 
 def test_poses_are_those_of_the_pool_also_when_it_is_made_again() -> None:
-    watch = Watch()
+    watch = Watch(2)
     watch.tensors["errors"][5], watch.tensors["counts"][5] = 8.0, 2.0
     watch.tensors["errors"][6], watch.tensors["counts"][6] = 2.0, 2.0
     first = watch.poses(1).clone()

@@ -107,6 +107,7 @@ def test_interrupting_keeps_what_is_done(
         ([SPHERE, "-o", "a.exr", "--aov", "smell"], "smell"),
         ([SPHERE, "-o", "a.png", "--colors", "acescg"], "needs an .exr"),
         ([SPHERE, "-o", "a.exr", "--colors", "p3"], "rec709, acescg"),
+        ([SPHERE, "-o", "a.exr", "--lit"], "--lit: goes together with --field only"),
         ([SPHERE, "-o", "a.png", "--size", "0x0"], "--size"),
         ([SPHERE, "-o", "a.png", "--size", "-4x4"], "--size"),
         ([SPHERE, "-o", "a.png", "--size", "60000x60000"], "--size"),

@@ -121,6 +121,11 @@ def test_a_sparse_file_that_does_not_add_up(tmp_path: Path) -> None:
         write_artifact(path, Artifact(good.header, {**good.tensors, **tensors}))
         with pytest.raises(InputError, match="values: does not fit"):
             read_field(path)
+    write_artifact(
+        path, Artifact(good.header, {"points": bits, "occupancy": good.tensors["occupancy"]})
+    )
+    with pytest.raises(InputError, match="values: does not fit; got none"):
+        read_field(path)
     whole = {n: v for n, v in good.tensors.items() if n != "points"}
     dense = np.ones((125, 28), np.float32)
     write_artifact(path, Artifact(good.header, {**whole, "values": dense}))

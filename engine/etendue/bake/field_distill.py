@@ -102,11 +102,11 @@ def convert(
     )
     start = first_guess(teacher, model)
     fit = begin(model, settings, params=start, occupancy=teacher.occupancy)
-    watch = Watch() if hard > 1 else None
+    watch = Watch(hard) if hard > 1 else None
     fit.extra = {} if watch is None else watch.tensors
     fit = resumed(fit, output, key, resume)
     began = time.monotonic()
-    loss = teacher_loss(teacher, model, settings, plan, features=shared, hard=hard, watch=watch)
+    loss = teacher_loss(teacher, model, settings, plan, features=shared, watch=watch)
     fit = run(fit, settings, loss, progress=progress, save=saver(output, key, stop), stop=stop)
     made = finished(fit, teacher.cube, teacher.name, teacher.distance, settings)
     quality = agreement(teacher, made, settings.seed)
@@ -164,13 +164,12 @@ def teacher_loss(
     plan: Stages | None,
     *,
     features: bool,
-    hard: int = 1,
     watch: Watch | None = None,
 ) -> Loss:
     """The sum of the losses of the stage that a step is in; without a plan rendered colours alone.
 
-    `features`: whether both sides have them. With a `watch` the worst of `hard` times the rays
-    and points are taken.
+    `features`: whether both sides have them. With a `watch` the worst of more rays and points
+    are taken.
     """
     pools: dict[int, Pool] = {}
 
@@ -182,7 +181,7 @@ def teacher_loss(
                 teacher, settings.rays, settings.seed, epoch, features=features,
                 poses=None if watch is None or epoch == 0 else watch.poses(epoch),
             )  # fmt: skip
-        count = settings.rays if watch is None else hard * settings.rays
+        count = settings.rays * (1 if watch is None else watch.times)
         lesson = draw(pools[epoch], count, generator)
         if watch is not None:
             lesson = watch.choose(model, params, lesson, settings.rays)

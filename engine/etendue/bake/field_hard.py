@@ -17,9 +17,13 @@ LEAST = 0.1  # of the mean error, which no pose falls below
 
 
 class Watch:
-    """Errors since the last pool was made, and the weights that it was made with."""
+    """Errors since the last pool was made, and the weights that it was made with.
 
-    def __init__(self) -> None:
+    `times` as many rays and points are looked at as are learned from.
+    """
+
+    def __init__(self, times: int) -> None:
+        self.times = times
         self.tensors: Params = {
             "errors": torch.zeros(POSES),
             "counts": torch.zeros(POSES),

@@ -101,6 +101,9 @@ def loading(
     lit: bool = False,
 ) -> dict[str, Any]:
     """What `load_scene` gets."""
+    if lit and not fields:
+        raise InputError("--lit", "goes together with --field only",
+                         fix="In XML: lit in the volume of the field")  # fmt: skip
     return {
         "parameters": dict(parse_pair(text, "-D") for text in define),
         "search": tuple(search),

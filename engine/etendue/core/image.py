@@ -109,7 +109,8 @@ def _chromaticities(path: str | Path) -> tuple[float, ...]:
     stated = read_metadata(path, "chromaticities").get("")
     if stated is None:
         return REC709
-    values = np.array(stated, np.float64).reshape(-1)
+    sound = isinstance(stated, tuple) and all(isinstance(v, float) for v in stated)
+    values = np.array(stated if sound else ())
     if len(values) == 8 and np.isfinite(values).all() and values[7] > 1e-3:
         red, green, blue, _ = np.column_stack([values.reshape(4, 2), np.ones(4)])
         if abs(np.dot(np.cross(red, green), blue)) > 1e-4:  # twice the area of the triangle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ GUTTER = 2  # texels between charts
 def textured_mesh(field: Field, size: int, level: float | None, pixels: int) -> Any:
     """A `trimesh.Trimesh` as `export.mesh` makes it, with a texture of about `pixels` a side.
 
-    Vertices where charts meet are there twice. Raises `DeviceError` without xatlas.
+    Vertices where charts meet are there twice, so `metadata["closed"]` says whether the surface is
+    closed. Raises `DeviceError` without xatlas.
     """
     import trimesh
     from PIL import Image
@@ -34,9 +36,11 @@ def textured_mesh(field: Field, size: int, level: float | None, pixels: int) -> 
         name=field.name, baseColorTexture=Image.fromarray(picture),
         metallicFactor=0.0, roughnessFactor=1.0,
     )  # fmt: skip
+    whole = trimesh.Trimesh(x, faces, process=False)
     return trimesh.Trimesh(
         to_world(field, x[source]), charts, process=False,
         visual=TextureVisuals(uv=uv, material=material),
+        metadata={"closed": whole.is_watertight},
     )  # fmt: skip
 
 
@@ -55,11 +59,13 @@ def _atlas(x: np.ndarray, faces: np.ndarray, pixels: int) -> tuple[np.ndarray, .
     return source.astype(np.int64), charts.astype(np.int64), uv.astype(np.float64)
 
 
+@dataclass(frozen=True)
 class _Rows:
     """Texels that lie in charts: where, in which face, and with which weights of its corners."""
 
-    def __init__(self, place: np.ndarray, face: np.ndarray, weights: np.ndarray) -> None:
-        self.place, self.face, self.weights = place, face, weights
+    place: np.ndarray  # (n,)
+    face: np.ndarray  # (n,)
+    weights: np.ndarray  # (n, 3)
 
 
 def _texels(uv: np.ndarray, charts: np.ndarray, pixels: int) -> _Rows:

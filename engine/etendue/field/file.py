@@ -98,6 +98,7 @@ def read_field(path: str | os.PathLike[str]) -> Field:
     unpacked = getattr(model, "unpacked", None)
     if unpacked is not None:
         _check_bits(path, model, stored)
+        require_room(model)
         stored = unpacked(stored)
     params: Params = {}
     for name, shape in shapes.items():

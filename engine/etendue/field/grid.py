@@ -100,10 +100,10 @@ class Grid:
         return {POINTS: bits, "values": params["values"][wanted]}
 
     def unpacked(self, tensors: Params) -> Params:
-        """Inverse of `packed`; files that hold every point have no bits. Others do not fit."""
+        """Inverse of `packed`; what has no bits holds every point, or is no grid."""
         bits = tensors.get(POINTS)
-        if bits is None:
-            return {"values": tensors["values"]}
+        if bits is None or "values" not in tensors:
+            return tensors
         wanted = torch.from_numpy(
             np.unpackbits(bits.numpy().astype(np.uint8), count=self.size**3).astype(bool)
         )

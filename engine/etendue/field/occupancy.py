@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class Occupancy:
         """Every cell counts."""
         return cls(torch.full((cells**3,), torch.inf), cells, step, contracted)
 
-    @property
+    @cached_property
     def mask(self) -> Tensor:
         """Whether each cell counts (cells^3,)."""
         step = self.step * step_scale(self.middles()) if self.contracted else self.step

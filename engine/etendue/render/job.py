@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from etendue.core.color import SPACES
 from etendue.core.errors import DeviceError, InputError
 from etendue.render.build import BuiltScene, build
 from etendue.render.checkpoint import DEFAULT_S, Store, checkpoint_path, identity
@@ -77,6 +78,8 @@ class Options:
 
 def prepare(options: Options, say: Say) -> tuple[str, str]:
     """(Mitsuba variant, back end); fails before any work when the options cannot be met."""
+    if options.colors not in SPACES:
+        raise InputError("colors", "are unknown", got=options.colors, expected=", ".join(SPACES))
     if options.denoise:
         require_denoiser()
     wanted, device = options.backend, options.device

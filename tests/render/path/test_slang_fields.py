@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +10,16 @@ import torch
 
 from etendue.core.errors import InputError
 from etendue.core.ztest import z_test
+from etendue.device.slang import SlangDevice
 from etendue.field.file import Field, make_model
 from etendue.field.march import STEP
 from etendue.field.occupancy import survey
 from etendue.field.rays import Cube
-
-sys.path.insert(0, str(Path(__file__).parent))
-from slang_support import needs, render
-
-from etendue.device.slang import SlangDevice
 from etendue.render.path.slang_scene import extract
 from etendue.render.placed import Placed
+
+from .slang_support import needs, render
+from .volume_support import room
 
 TURN = np.array([[0, 0, 2.0, -1], [0, 2.0, 0, -1], [-2.0, 0, 0, 1], [0, 0, 0, 1]])
 SIZES = {
@@ -45,25 +42,10 @@ def placed(kind: str, scale: float = 1.0, *, lit: bool = False, contracted: bool
     return Placed(field, TURN, scale, lit)
 
 
-def room(mi: Any) -> Any:
-    look = mi.ScalarTransform4f().look_at([2.5, 1.6, 3.4], [0, 0, 0], [0, 1, 0])
-    film = {"type": "hdrfilm", "width": 24, "height": 24, "rfilter": {"type": "box"}}
-    return mi.load_dict({
-        "type": "scene",
-        "sensor": {"type": "perspective", "to_world": look, "fov": 50.0, "film": film},
-        "sky": {"type": "constant", "radiance": 0.4},
-        "lamp": {"type": "point", "position": [0.5, 3.0, 0.8], "intensity": 8.0},
-        "floor": {"type": "rectangle", "to_world": mi.ScalarTransform4f().translate([0, -1.2, 0])
-                  @ mi.ScalarTransform4f().rotate([1, 0, 0], -90)
-                  @ mi.ScalarTransform4f().scale(4)},
-        "ball": {"type": "sphere", "center": [0.3, -0.2, -0.1], "radius": 0.35},
-    })  # fmt: skip
-
-
 def agree(mi: Any, device: SlangDevice, fields: tuple[Placed, ...], **options: Any) -> None:
     from etendue.render.path.drjit import render as twin
 
-    scene = room(mi)
+    scene = room(mi, 24)
     ours = render(device, scene, fields=fields, spp=16, seed=1, max_depth=3, **options)
     theirs = twin(scene, fields=fields, spp=96, seed=77, max_depth=3)
     assert ours.invalid == 0
@@ -104,7 +86,7 @@ def test_one_ray_to_the_bit_of_rounding(mi: Any, vulkan: SlangDevice) -> None:
 
 
 def test_what_shaders_lack_is_named(mi: Any, vulkan: SlangDevice) -> None:
-    scene = room(mi)
+    scene = room(mi, 24)
     for field, told in (
         (placed("vm"), "field cloud: is of a kind that shaders lack; got vm"),
         (placed("grid", lit=True), "is lit by the scene, which shaders cannot do"),

@@ -16,25 +16,14 @@ from etendue.core.ztest import z_test
 from etendue.field.export import sigma_grid
 from etendue.field.file import Field, make_model, write_field
 from etendue.field.march import STEP, render
-from etendue.field.occupancy import Occupancy, survey
+from etendue.field.occupancy import Occupancy
 from etendue.field.rays import Cube, Rays, sphere
 from etendue.render.path.volume import Volume
 from etendue.render.placed import Placed
 
+from .volume_support import grid, room
+
 TURN = np.array([[0, 0, 2.0, -1], [0, 2.0, 0, -1], [-2.0, 0, 0, 1], [0, 0, 0, 1]])  # side 2, turned
-
-
-def grid(log_sigma: Any, color: float = 0.0, size: int = 17) -> Field:
-    """A grid whose log density is a function of points, and whose colours are one grey."""
-    model = make_model("grid", {"size": size})
-    axis = torch.linspace(0, 1, size)
-    p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    values = torch.zeros(size**3, 28)
-    values[:, 0] = log_sigma(p)
-    values[:, [1, 10, 19]] = color / 0.28209479177387814
-    params = {"values": values}
-    found = survey(lambda x: model.log_density(params, x), STEP, 0)
-    return Field(model, params, Cube((0.0, 0.0, 0.0), 2.0), found, "f", 1.5)
 
 
 def fog(sigma: float, color: float = 0.0) -> Field:
@@ -97,35 +86,19 @@ def test_turned_fields_look_as_the_marcher_sees_them(mi: Any) -> None:
     assert float(wanted.alpha.max()) > 0.9 > 0.1 > float(wanted.alpha.min())
 
 
-def _scene(mi: Any, **more: Any) -> Any:
-    look = mi.ScalarTransform4f().look_at([2.5, 1.6, 3.4], [0, 0, 0], [0, 1, 0])
-    film = {"type": "hdrfilm", "width": 48, "height": 48, "rfilter": {"type": "box"}}
-    return mi.load_dict({
-        "type": "scene",
-        "sensor": {"type": "perspective", "to_world": look, "fov": 50.0, "film": film},
-        "sky": {"type": "constant", "radiance": 0.4},
-        "lamp": {"type": "point", "position": [0.5, 3.0, 0.8], "intensity": 8.0},
-        "floor": {"type": "rectangle", "to_world": mi.ScalarTransform4f().translate([0, -1.2, 0])
-                  @ mi.ScalarTransform4f().rotate([1, 0, 0], -90)
-                  @ mi.ScalarTransform4f().scale(4)},
-        "ball": {"type": "sphere", "center": [0.3, -0.2, -0.1], "radius": 0.35},
-        **more,
-    })  # fmt: skip
-
-
 def test_a_dark_field_is_an_absorbing_medium_of_mitsuba(mi: Any) -> None:
     """The same density in a grid medium: what is seen through it, its shadow, its insides."""
     from etendue.render.path.drjit import render as trace
 
     field = grid(blob, size=33)
     turn = np.array([[2.0, 0, 0, -1], [0, 2.0, 0, -1], [0, 0, 2.0, -1], [0, 0, 0, 1]])
-    ours = trace(_scene(mi), fields=(placed(field, 0.0, turn),), spp=512, seed=1, max_depth=4)
+    ours = trace(room(mi), fields=(placed(field, 0.0, turn),), spp=512, seed=1, max_depth=4)
     box = mi.ScalarTransform4f().translate([-1, -1, -1]) @ mi.ScalarTransform4f().scale(2)
     sigma = sigma_grid(field, 96).transpose(2, 1, 0)[..., None]  # x fastest there
     volume = {"type": "gridvolume", "grid": mi.VolumeGrid(np.ascontiguousarray(sigma)),
               "to_world": box, "raw": True}  # fmt: skip
     medium = {"type": "heterogeneous", "sigma_t": volume, "albedo": 0.0, "scale": 0.5}
-    scene = _scene(mi, cube={"type": "cube", "bsdf": {"type": "null"}, "interior": medium,
+    scene = room(mi, cube={"type": "cube", "bsdf": {"type": "null"}, "interior": medium,
                              "to_world": mi.ScalarTransform4f().scale(0.9999)})  # fmt: skip
     integrator = mi.load_dict({"type": "volpath", "max_depth": 12})
     pictures = [
@@ -134,15 +107,15 @@ def test_a_dark_field_is_an_absorbing_medium_of_mitsuba(mi: Any) -> None:
     mean, variance = np.mean(pictures, 0), np.var(pictures, 0, ddof=1) / len(pictures)
     result = z_test(ours.rgb, mean[..., :3], ours.variance(), variance[..., :3])
     assert result.passed and abs(result.mean_z) < 4, (result.fraction, result.mean_z)
-    without = trace(_scene(mi), spp=16, seed=1, max_depth=4)
+    without = trace(room(mi), spp=16, seed=1, max_depth=4)
     assert (without.rgb - ours.rgb).max() > 0.2, "it is there to be seen"
 
 
 def test_alpha_counts_fields(mi: Any) -> None:
     from etendue.render.path.drjit import render as trace
 
-    film = trace(_scene(mi), fields=(placed(grid(blob)),), spp=4, aovs=("alpha", "depth"))
-    bare = trace(_scene(mi), spp=4, aovs=("alpha", "depth"))
+    film = trace(room(mi), fields=(placed(grid(blob)),), spp=4, aovs=("alpha", "depth"))
+    bare = trace(room(mi), spp=4, aovs=("alpha", "depth"))
     assert (film.aovs["alpha"] >= bare.aovs["alpha"] - 1e-6).all()
     assert film.aovs["alpha"].sum() > bare.aovs["alpha"].sum()
     hidden = film.aovs["alpha"] > bare.aovs["alpha"] + 0.2
@@ -200,8 +173,8 @@ def test_an_empty_field_changes_nothing(mi: Any) -> None:
 
     empty = Field(make_model("grid", {"size": 4}), {"values": torch.zeros(64, 28)},
                   Cube((0.0, 0.0, 0.0), 2.0), Occupancy(torch.zeros(32**3), 32, STEP))  # fmt: skip
-    bare = trace(_scene(mi), spp=512, seed=2)
+    bare = trace(room(mi), spp=512, seed=2)
     assert not Volume() and Volume.of((placed(empty),))
-    film = trace(_scene(mi), fields=(placed(empty),), spp=512, seed=3)
+    film = trace(room(mi), fields=(placed(empty),), spp=512, seed=3)
     result = z_test(film.rgb, bare.rgb, film.variance(), bare.variance())
     assert result.passed

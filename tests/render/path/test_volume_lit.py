@@ -13,33 +13,24 @@ import torch
 from etendue.core.color import srgb_to_linear
 from etendue.core.errors import InputError
 from etendue.core.ztest import z_test
-from etendue.field.file import Field, make_model, write_field
+from etendue.field.file import write_field
 from etendue.field.march import STEP
-from etendue.field.occupancy import survey
-from etendue.field.rays import Cube
 from etendue.render.path.volume import Volume
 from etendue.render.placed import Placed
+
+from .volume_support import grid
 
 BOX = np.array([[2.0, 0, 0, -1], [0, 2.0, 0, -1], [0, 0, 2.0, -1], [0, 0, 0, 1]])
 LOGIT = 0.4
 ALBEDO = float(srgb_to_linear(np.array(1 / (1 + math.exp(-LOGIT)))))
 
 
-def grid(log_sigma: Any, size: int) -> Placed:
-    model = make_model("grid", {"size": size})
-    axis = torch.linspace(0, 1, size)
-    p = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    values = torch.zeros(size**3, 28)
-    values[:, 0] = log_sigma(p)
-    values[:, [1, 10, 19]] = LOGIT / 0.28209479177387814
-    params = {"values": values}
-    found = survey(lambda x: model.log_density(params, x), STEP, 0)
-    field = Field(model, params, Cube((0.0, 0.0, 0.0), 2.0), found, "f", 1.5)
-    return Placed(field, BOX, 1.0, True)
+def lit(log_sigma: Any, size: int) -> Placed:
+    return Placed(grid(log_sigma, LOGIT, size), BOX, 1.0, True)
 
 
 def fog(sigma: float) -> Placed:
-    return grid(lambda p: torch.full((len(p),), math.log(sigma)), 5)
+    return lit(lambda p: torch.full((len(p),), math.log(sigma)), 5)
 
 
 def ball(radius: float, size: int = 64) -> Placed:
@@ -49,7 +40,7 @@ def ball(radius: float, size: int = 64) -> Placed:
         inside = radius - (p - 0.5).norm(dim=-1)
         return (math.log(1 / STEP) + 200 * inside).clamp(-8.0, 8.3)
 
-    return grid(log_sigma, size)
+    return lit(log_sigma, size)
 
 
 def scene(mi: Any, side: int = 32, sky: float = 0.0, **more: Any) -> Any:
@@ -97,10 +88,10 @@ def test_a_solid_ball_is_a_diffuse_one(mi: Any) -> None:
 def test_its_own_shadow_and_that_of_shapes_fall_on_it(mi: Any) -> None:
     from etendue.render.path.drjit import render as trace
 
-    lit = trace(scene(mi), fields=(ball(0.35),), spp=64, max_depth=2).rgb
+    alone = trace(scene(mi), fields=(ball(0.35),), spp=64, max_depth=2).rgb
     shade = {"type": "sphere", "center": [0.75, 1.5, 1.4], "radius": 0.5}
     shaded = trace(scene(mi, shade=shade), fields=(ball(0.35),), spp=64, max_depth=2).rgb
-    assert shaded[16, 16].mean() < 0.1 * lit[16, 16].mean()
+    assert shaded[16, 16].mean() < 0.1 * alone[16, 16].mean()
 
 
 def test_two_lit_fields_are_lit_once_each(mi: Any) -> None:

@@ -60,7 +60,8 @@ def run(
             made.export(temporary, file_type=suffix[1:])
             said = f"{len(made.vertices)} points"
             if points is None:
-                said += f", {len(made.faces)} triangles, {_closed(made)}"
+                closed = made.metadata.get("closed", made.is_watertight)
+                said += f", {len(made.faces)} triangles, {'closed' if closed else 'not closed'}"
     print(f"{output}: {said}")
 
 
@@ -76,14 +77,6 @@ def _made(read: Field, size: int, level: float, points: int | None, texture: int
 
     activate()
     return textured_mesh(read, size, level, texture)
-
-
-def _closed(made: Any) -> str:
-    """Whether the surface is closed; vertices where charts meet are one."""
-    import trimesh
-
-    whole = trimesh.Trimesh(made.vertices, made.faces, process=True)  # which joins equal places
-    return "closed" if whole.is_watertight else "not closed"
 
 
 def _check(suffix: str, output: Path, size: int, points: int | None, texture: int | None) -> None:

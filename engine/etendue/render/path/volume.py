@@ -128,7 +128,8 @@ class Volume:
     def steps(self, ray: Any, far: Any, active: Any) -> Steps:
         """How a segment up to `far` is cut: equal steps that fill its way through the cubes.
 
-        Among unbounded fields they grow where all of those are left, as in `field.space`.
+        Among unbounded fields they grow where all of those are left, as in `field.space`; bounded
+        ones that stand further out are seen in those longer steps.
         """
         near, last = self._span(ray)
         bend, side = self._bend(ray)

@@ -1,13 +1,13 @@
 """Fields that the scene lights: one scattering event in each segment, lit directly.
 
 A point is drawn where light is taken away (`volume_event`), and a light is sampled from it. The
-field's colour, decoded, is
-its albedo. What scatters is a diffuse surface, whose normal is the descent of log sigma, with the
-probability s = 1 - exp(-|grad log sigma| / EDGE), or else an isotropic phase function: so a surface
-is shaded like one, and fog is fog. Single scattering in a volume would send back less than half of
-what a surface does, however thin its skin; so what counts as a surface is left by `LEAVE` steps
-along its normal before other matter can shade it. Light that was scattered before is not counted,
-and the rest of the scene receives what scatters here along its own segments.
+field's colour, decoded, is its albedo. What scatters is a diffuse surface, whose normal is the
+descent of log sigma, with the probability s = 1 - exp(-|grad log sigma| / EDGE), or else an
+isotropic phase function: so a surface is shaded like one, and fog is fog. Single scattering in a
+volume would send back less than half of what a surface does, however thin its skin; so what counts
+as a surface is left by `LEAVE` steps along its normal before other matter can shade it. Light that
+was scattered before is not counted, and the rest of the scene receives what scatters here along its
+own segments.
 """
 
 from __future__ import annotations
