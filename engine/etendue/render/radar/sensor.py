@@ -71,7 +71,8 @@ class Array:
         tx, rx = (np.array(a, float) for a in (self.transmitters, self.receivers))
         middle = [0.5 * (a.min(0) + a.max(0)) for a in (tx, rx)]
         flat = [self.spacing * (a - m) for a, m in zip((tx, rx), middle, strict=True)]
-        return tuple(np.concatenate([np.zeros((len(a), 1)), a], 1) for a in flat)  # type: ignore[return-value]
+        first, second = (np.concatenate([np.zeros((len(a), 1)), a], 1) for a in flat)
+        return first, second
 
     def virtual(self) -> np.ndarray:
         """Places (tx, rx, 2) of the virtual antennas, from 0 on."""
