@@ -12,16 +12,15 @@ import pytest
 
 from etendue.core.errors import InputError
 from etendue.render.radar.process import Tensor, range_doppler, tensor
-from etendue.render.radar.sensor import CASCADE, LIGHT, Radar, Waveform, load_radar
-from etendue.render.radar.signal import Points, beat, noise
+from etendue.render.radar.sensor import CASCADE, LIGHT, Radar, Waveform
+from etendue.render.radar.setup import load_setup
+from etendue.render.radar.signal import Points, Track, beat, noise, scatterers
 
 SMALL = Radar(Waveform(samples=128, loops=16))  # half the range, a quarter of the speeds
 
 
 def points(places: Any, velocities: Any = 0.0, amplitudes: Any = 1.0) -> Points:
-    places = np.atleast_2d(np.asarray(places, float))
-    velocities = np.broadcast_to(np.asarray(velocities, float), places.shape)
-    return Points(places, velocities, np.broadcast_to(np.asarray(amplitudes), len(places)))
+    return scatterers(places, amplitudes, velocities)
 
 
 def towards(azimuth: float, elevation: float) -> np.ndarray:
@@ -56,7 +55,7 @@ def test_a_sample_is_the_formula() -> None:
     for loop, k, r, n in ((0, 0, 0, 0), (2, 11, 15, 127), (1, 4, 7, 31)):
         t = wave.delay + n / wave.rate
         wanted = 0.0j
-        for p, v, a in zip(both.places, both.velocities, both.amplitudes, strict=True):
+        for p, v, a in zip(both.there.places, both.there.velocities, both.amplitudes, strict=True):
             at = p + v * (loop * radar.loop + k * wave.period)
             tau = (np.linalg.norm(at - tx[k]) + np.linalg.norm(at - rx[r])) / LIGHT
             cycles = wave.start * tau + wave.slope * tau * t - 0.5 * wave.slope * tau**2
@@ -162,7 +161,7 @@ def test_a_radar_from_a_file(tmp_path: Path) -> None:
         "[waveform]\nloops = 32\nslope = 60e12\n[array]\nspacing = 0.002\n"
         "transmitters = [[0, 0], [4, 0]]\nreceivers = [[0, 0], [1, 0], [2, 0], [3, 0]]\n"
     )
-    radar = load_radar(path)
+    radar = load_setup(path).radar
     assert radar.waveform == Waveform(loops=32, slope=60e12)
     assert radar.array.virtual()[..., 0].ravel().tolist() == list(range(8))
     assert radar.loop == pytest.approx(130e-6)
@@ -185,7 +184,7 @@ def test_files_that_are_no_radar(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "radar.toml"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
-        load_radar(path)
+        load_setup(path)
     assert told in str(caught.value) and "radar.toml" in str(caught.value)
 
 
@@ -199,6 +198,7 @@ def test_bad_input_is_one_clear_error() -> None:
     with pytest.raises(InputError, match="has fewer bins than the array has places"):
         tensor(SMALL, np.zeros_like(frame), (64, 32))
     with pytest.raises(InputError, match="scatterers: do not fit"):
-        beat(SMALL, Points(np.zeros((2, 3)), np.zeros((1, 3)), np.ones(2)))
+        still = np.zeros((2, 3))
+        beat(SMALL, Points(Track(still, np.zeros((1, 3)), still), np.ones(2)))
     with pytest.raises(InputError, match="scatterers: places: holds NaN"):
         beat(SMALL, points([np.nan, 0, 0]))

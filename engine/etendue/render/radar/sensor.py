@@ -6,19 +6,13 @@ MMWCAS). x is forward, y left, z up; antennas lie in the plane x = 0.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from etendue.core.errors import InputError
+from etendue.render.radar.link import Link
 
 LIGHT = 299_792_458.0  # m/s
-MOST = 1 << 16  # samples, loops, antennas
 
 
 @dataclass(frozen=True)
@@ -93,10 +87,11 @@ CASCADE = Array(
 
 @dataclass(frozen=True)
 class Radar:
-    """Waveform and array, and what follows from both."""
+    """Waveform, array and power, and what follows from them."""
 
     waveform: Waveform = Waveform()
     array: Array = CASCADE
+    link: Link = field(default_factory=Link)
 
     @property
     def loop(self) -> float:
@@ -117,55 +112,3 @@ class Radar:
     def most_range(self) -> float:
         """m, of the last range bin."""
         return self.waveform.range_bin * self.waveform.samples
-
-
-def load_radar(path: str | Path) -> Radar:
-    """Read a TOML file with tables `waveform` and `array`; what it leaves out is the default.
-
-    `array` has `transmitters` and `receivers`, lists of [y, z] in `spacing` metres. `InputError`
-    for what cannot be.
-    """
-    path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})") from None
-    for name in table:
-        if name not in ("waveform", "array"):
-            raise InputError(path, "has an unknown table", got=name, expected="waveform, array")
-    waveform = _filled(path, "waveform", Waveform(), table.get("waveform", {}))
-    array = _filled(path, "array", CASCADE, table.get("array", {}))
-    return Radar(waveform, array)
-
-
-def _filled(path: Path, name: str, default: Any, given: Any) -> Any:
-    kinds = {f.name: type(getattr(default, f.name)) for f in dataclasses.fields(default)}
-    if not isinstance(given, dict):
-        raise InputError(path, f"{name} is no table", got=given)
-    values = {}
-    for key, value in given.items():
-        if key not in kinds:
-            raise InputError(f"{path}: {name}", "has no such entry", got=key,
-                             expected=", ".join(kinds))  # fmt: skip
-        values[key] = _value(f"{path}: {name}.{key}", kinds[key], value)
-    return dataclasses.replace(default, **values)
-
-
-def _value(subject: str, kind: type, value: Any) -> Any:
-    if kind is tuple:
-        sound = (
-            isinstance(value, list)
-            and 0 < len(value) <= MOST
-            and all(
-                isinstance(p, list) and len(p) == 2 and all(type(v) is int for v in p)
-                for p in value
-            )
-        )
-        if not sound:
-            raise InputError(subject, "is no list of places", got=value, expected="[[y, z], ...]")
-        return tuple((y, z) for y, z in value)
-    number = type(value) in (int, float) and math.isfinite(value) and value > 0
-    if not number or (kind is int and (type(value) is not int or value > MOST)):
-        expected = f"a whole number, 1..{MOST}" if kind is int else "a positive number"
-        raise InputError(subject, "is out of range", got=value, expected=expected)
-    return kind(value)
