@@ -15,11 +15,11 @@ from etendue.render.radar.signal import Points, Track, scatterers
 SMALL = Radar(Waveform(samples=64, loops=6))
 
 
-def many(count: int, seed: int = 0) -> Points:
+def many(count: int, seed: int = 0, moves: float = 0.0) -> Points:
     rng = np.random.default_rng(seed)
     amplitudes = rng.normal(size=count) + 1j * rng.normal(size=count)
     places = rng.uniform([0.5, -4, -2], [9, 4, 2], (count, 3))
-    return scatterers(places, amplitudes, *rng.normal(size=(2, count, 3)))
+    return scatterers(places, amplitudes, *moves * rng.normal(size=(2, count, 3)))
 
 
 def error(radar: Radar, points: Points) -> float:
@@ -34,8 +34,14 @@ def test_equals_the_formula(samples: int) -> None:
     assert error(radar, many(20)) < 2e-6
 
 
+def test_moving_points() -> None:
+    """But for the bend of phases in a chirp, in proportion to the speed."""
+    errors = [error(SMALL, many(20, moves=speed)) for speed in (0.5, 5.0)]
+    assert errors[0] < 5e-4 and errors[1] < 5e-3 and errors[1] / errors[0] > 5
+
+
 def test_mirrored_points_and_other_arrays() -> None:
-    first, second = many(9), many(9, 1)
+    first, second = many(9), many(9, 1, 1e-3)
     array = Array(((0, 0), (7, 1), (3, 2)), ((0, 0), (1, 0), (2, 3)), 0.002)
     both = Points(first.there, first.amplitudes, second.there)
     assert error(replace(SMALL, array=array), both) < 2e-6
@@ -68,5 +74,5 @@ def test_points_that_do_not_fit() -> None:
 
 
 def test_tracks_from_a_later_start() -> None:
-    track = many(5).there
+    track = many(5, moves=1.0).there
     np.testing.assert_allclose(track.since(0.02).at(0.03), track.at(0.05), atol=1e-12)

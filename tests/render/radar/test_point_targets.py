@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from etendue.core.errors import InputError
-from etendue.render.radar.process import Tensor, range_doppler, tensor
+from etendue.render.radar import gridded
+from etendue.render.radar.process import Processing, Tensor, range_doppler, tensor
 from etendue.render.radar.sensor import CASCADE, LIGHT, Radar, Waveform
 from etendue.render.radar.setup import load_setup
 from etendue.render.radar.signal import Points, Track, beat, noise, scatterers
@@ -56,7 +57,7 @@ def test_a_sample_is_the_formula() -> None:
         t = wave.delay + n / wave.rate
         wanted = 0.0j
         for p, v, a in zip(both.there.places, both.there.velocities, both.amplitudes, strict=True):
-            at = p + v * (loop * radar.loop + k * wave.period)
+            at = p + v * (loop * radar.loop + k * wave.period + t)
             tau = (np.linalg.norm(at - tx[k]) + np.linalg.norm(at - rx[r])) / LIGHT
             cycles = wave.start * tau + wave.slope * tau * t - 0.5 * wave.slope * tau**2
             wanted += a * np.exp(2j * np.pi * cycles)
@@ -106,7 +107,7 @@ def test_a_target_is_found_within_half_a_bin(
     n = towards(azimuth, elevation)
     frame_s = SMALL.waveform.loops * SMALL.loop
     place = (distance - 0.5 * frame_s * speed) * n  # at its distance in the middle of the frame
-    found = tensor(SMALL, beat(SMALL, points(place, speed * n)), (128, 32))
+    found = tensor(SMALL, gridded.beat(SMALL, points(place, speed * n)), (128, 32))
     fine, _ = peak(found)
     wanted = (
         speed / SMALL.speed_bin + 8,
@@ -133,25 +134,25 @@ def test_the_phase_between_turns_makes_a_ghost_and_is_taken_off() -> None:
     """A point at the radar's height that comes or goes, in the bins of the published tensor."""
     radar = Radar(Waveform(samples=64))
     for speed in (0.6, -0.6):
-        frame = beat(radar, points([2.0, 0, 0], [speed, 0, 0]))
+        frame = gridded.beat(radar, points([2.0, 0, 0], [speed, 0, 0]))
         ghosts = []
         for compensate in (True, False):
-            found = tensor(radar, frame, (128, 32), compensate=compensate)
+            found = tensor(radar, frame, (128, 32), Processing(compensate=compensate))
             _, at = peak(found)
             ghosts.append(abs(found.elevation()[at[3]]))
         assert ghosts[0] < 0.5 and 3.0 <= ghosts[1] < 4.5, ghosts
 
 
 def test_power_falls_with_the_amplitude_squared() -> None:
-    frames = [beat(SMALL, points([3, 0, 0], amplitudes=a)) for a in (1.0, 0.1)]
+    frames = [gridded.beat(SMALL, points([3, 0, 0], amplitudes=a)) for a in (1.0, 0.1)]
     tops = [np.abs(range_doppler(SMALL, frame)).max() for frame in frames]
     assert tops[0] / tops[1] == pytest.approx(10, rel=1e-3)
 
 
 def test_a_mean_of_copies_is_no_louder() -> None:
     """At the direction of a far target all antennas agree, wherever copies are."""
-    found = tensor(SMALL, beat(SMALL, points([5.0, 0, 0])))
-    single = np.abs(range_doppler(SMALL, beat(SMALL, points([5.0, 0, 0])))).max()
+    found = tensor(SMALL, gridded.beat(SMALL, points([5.0, 0, 0])))
+    single = np.abs(range_doppler(SMALL, gridded.beat(SMALL, points([5.0, 0, 0])))).max()
     assert np.abs(found.values).max() == pytest.approx(single, rel=0.1)
 
 

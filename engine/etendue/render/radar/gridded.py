@@ -3,8 +3,9 @@
 A chirp's samples are F_s = sum_j c_j exp(2 pi i nu_j s) with nu_j = S tau_j / rate. The points are
 spread onto 2N bins with a kernel phi(x) = exp(beta (sqrt(1 - (2x/W)^2) - 1)) of W bins, and the
 transform of the bins over that of phi is F: the non-uniform FFT of type 1 with the exponential of
-semicircle of Barnett et al. 2019. Delays and phases are those of `signal.beat`, the oracle; W = 8
-leaves an error below that of single precision.
+semicircle of Barnett et al. 2019. W = 8 leaves an error below that of single precision. Delays and
+phases are those of `signal.beat`, the oracle, but for the acceleration of phases within a chirp,
+which is replaced by its mean: an error of 5e-4 rad at 1 m/s, in proportion to the speed.
 """
 
 from __future__ import annotations
@@ -81,9 +82,11 @@ def _bins(radar: Radar, points: Points, loops: range) -> np.ndarray:
     chirp = lane // receivers
     turn = chirp % len(tx)
     far = mi.Float64
-    now = far(chirp // len(tx) + loops.start) * radar.loop + far(turn) * wave.period
-    sender = dr.gather(mi.Point3d, _flat(mi, tx), turn)
-    receiver = dr.gather(mi.Point3d, _flat(mi, rx), lane % receivers)
+    middle = wave.delay + (wave.samples // 2) / wave.rate  # s since the ramp began
+    now = far(chirp // len(tx) + loops.start) * radar.loop + far(turn) * wave.period + middle
+    spread_s2 = (wave.samples / wave.rate) ** 2 / 12  # mean of the squares of times around it
+    sender = dr.gather(mi.Vector3d, _flat(mi, tx), turn)
+    receiver = dr.gather(mi.Vector3d, _flat(mi, rx), lane % receivers)
     there = _table(mi, points.there)
     back = there if points.back is None else _table(mi, points.back)
     weights = [mi.Float(np.ascontiguousarray(part, np.float32))
@@ -91,12 +94,16 @@ def _bins(radar: Radar, points: Points, loops: range) -> np.ndarray:
     spread = dr.zeros(mi.Float, lanes * blocks * BLOCK * 2)
 
     def body(j: Any) -> Any:
-        at = _place(mi, there, j, now)
-        seen = at if back is there else _place(mi, back, j, now)
-        tau = (dr.norm(at - sender) + dr.norm(seen - receiver)) * (1 / LIGHT)
-        turns = tau * (wave.start + wave.slope * wave.delay) - 0.5 * wave.slope * tau * tau
-        nu = tau * (wave.slope / wave.rate)
-        turns += nu * (wave.samples // 2)
+        at, moving = _place(mi, there, j, now)
+        seen, coming = (at, moving) if back is there else _place(mi, back, j, now)
+        out, way = at - sender, seen - receiver
+        first, second = dr.norm(out), dr.norm(way)
+        tau = (first + second) * (1 / LIGHT)
+        rate = (dr.dot(out, moving) / first + dr.dot(way, coming) / second) * (1 / LIGHT)
+        turns = tau * (wave.start + wave.slope * (middle - 0.5 * tau))
+        turns += rate * (wave.slope * spread_s2)
+        beat_hz = wave.slope * tau + rate * (wave.start + wave.slope * (middle - tau))
+        nu = beat_hz * (1 / wave.rate)
         sine, cosine = dr.sincos(mi.Float(turns - dr.floor(turns)) * (2 * np.pi))
         a, b = (dr.gather(mi.Float, part, j) for part in weights)
         real, imag = a * cosine - b * sine, a * sine + b * cosine
@@ -131,8 +138,10 @@ def _table(mi: Any, track: Track) -> tuple[Any, ...]:
     return tuple(_flat(mi, rows) for rows in (track.places, track.velocities, track.accelerations))
 
 
-def _place(mi: Any, table: tuple[Any, ...], j: Any, now: Any) -> Any:
+def _place(mi: Any, table: tuple[Any, ...], j: Any, now: Any) -> tuple[Any, Any]:
+    """Where a point is, and its velocity."""
     import drjit as dr
 
-    place, velocity, acceleration = (dr.gather(mi.Point3d, rows, j) for rows in table)
-    return place + now * (velocity + (0.5 * now) * acceleration)
+    place, velocity, acceleration = (dr.gather(mi.Vector3d, rows, j) for rows in table)
+    faster = now * acceleration
+    return place + now * (velocity + 0.5 * faster), velocity + faster

@@ -16,6 +16,17 @@ fft: Any = scipy_fft  # whose stubs know no arrays
 
 
 @dataclass(frozen=True)
+class Processing:
+    """How samples become spectra."""
+
+    hann: bool = True  # windows over samples and loops, else none: finer, with higher side lobes
+    compensate: bool = True  # take off the phase by which points turn between transmitters' turns
+    still: bool = True  # keep what does not move
+    pad: int = 1  # spectra are so many times finer
+    centred: bool = True  # phases of the middle, else of the first sample and loop
+
+
+@dataclass(frozen=True)
 class Tensor:
     """`values` complex64 (speed, range, u, v); the axes say what every bin means.
 
@@ -40,60 +51,95 @@ class Tensor:
         return np.degrees(np.arcsin(np.where(np.abs(self.v) <= 1, self.v, np.nan)))
 
 
-def range_doppler(radar: Radar, frame: np.ndarray, *, compensate: bool = True) -> np.ndarray:
+def range_doppler(radar: Radar, frame: np.ndarray, how: Processing | None = None) -> np.ndarray:
     """Complex (speed, transmitters, receivers, range) of samples as `signal.beat` has them.
 
-    The mean of each chirp is taken off and both axes have Hann windows. `compensate` takes off the
-    phase by which a moving point turns between the transmitters' turns.
+    The mean of each chirp is taken off. With phases of the middle of the samples and of the loops
+    a peak's bins agree, and may be interpolated between.
     """
-    wave, count = radar.waveform, len(radar.array.transmitters)
-    wanted = (wave.loops, count, len(radar.array.receivers), wave.samples)
-    if frame.shape != wanted:
-        raise InputError("frame", "has another shape", got=frame.shape, expected=wanted)
-    require_finite("frame", frame)
+    how = how or Processing()
+    wave = radar.waveform
+    require_frame(radar, frame)
+    samples, loops = how.pad * wave.samples, how.pad * wave.loops
     centred = frame - frame.mean(-1, keepdims=True)
-    ranged = fft.fft(centred * _hann(wave.samples), axis=-1) / wave.samples
-    window = _hann(wave.loops)[:, None, None, None]
-    turned = fft.fftshift(fft.fft(ranged * window, axis=0), axes=0) / wave.loops
-    if compensate:
-        cycles = np.outer(_centred(wave.loops) / wave.loops, np.arange(count) / count)
-        turned = turned * np.exp(-2j * np.pi * cycles)[:, :, None, None]
-    return turned.astype(np.complex64)
+    if not how.still:
+        centred -= centred.mean(0, keepdims=True)
+    window = _window(wave.samples, how.hann)
+    ranged = fft.fft(centred * window, samples, axis=-1, workers=-1)
+    if how.centred:
+        ranged *= _middle(np.arange(samples) / samples, wave.samples)
+    window = _window(wave.loops, how.hann)[:, None, None, None]
+    turned = fft.fft(ranged * window, loops, axis=0, workers=-1)
+    bins = np.fft.fftfreq(loops)[:, None]
+    phases = _middle(bins, wave.loops if how.centred else 1)
+    if how.compensate:
+        count = len(radar.array.transmitters)
+        phases = phases * np.exp(-2j * np.pi * bins * np.arange(count) / count)
+    turned *= phases[:, :, None, None].astype(np.complex64)
+    return fft.fftshift(turned, axes=0)
 
 
 def tensor(
-    radar: Radar, frame: np.ndarray, angles: tuple[int, int] = (128, 32), *, compensate: bool = True
+    radar: Radar,
+    frame: np.ndarray,
+    angles: tuple[int, int] = (128, 32),
+    how: Processing | None = None,
 ) -> Tensor:
     """The 4D tensor of a frame, with so many bins of u and v; copies of virtual antennas are means.
 
-    No window is laid over the array, of which some rows have gaps.
+    No window is laid over the array, of which some rows have gaps. A bin's phase is that of the
+    middle of the virtual array.
     """
-    wave = radar.waveform
-    seen = range_doppler(radar, frame, compensate=compensate)
+    how = how or Processing()
     places = radar.array.virtual().reshape(-1, 2)
     size = places.max(0) + 1
     if size[0] > angles[0] or size[1] > angles[1]:
         raise InputError("tensor", "has fewer bins than the array has places", got=angles,
                          expected=f"at least {tuple(size.tolist())}")  # fmt: skip
-    flat = seen.reshape(wave.loops, len(places), wave.samples)
-    index = places[:, 0] * size[1] + places[:, 1]
-    many = np.bincount(index, minlength=int(size.prod()))
-    spread = np.zeros((len(places), int(size.prod())), np.float32)
-    spread[np.arange(len(places)), index] = 1 / many[index]
-    filled = np.einsum("lan,ap->lnp", flat, spread, optimize=True)
-    filled = filled.reshape(wave.loops, wave.samples, *size)
-    rows = fft.ifft(filled, angles[0], axis=2, norm="forward")  # few rows, before there are many
-    values = fft.fftshift(fft.ifft(rows, angles[1], axis=3, norm="forward"), axes=(2, 3))
+    seen = range_doppler(radar, frame, how)
+    flat = np.moveaxis(seen.reshape(len(seen), len(places), -1), 1, 2)
+    filled = (flat @ _spread(places)).reshape(*flat.shape[:2], *size)
+    rows = fft.ifft(filled, angles[0], axis=2, norm="forward", workers=-1)  # before there are many
+    values = fft.ifft(rows, angles[1], axis=3, norm="forward", workers=-1)
+    turns = [_middle(-np.fft.fftfreq(n), size[k]) for k, n in enumerate(angles)]
+    values *= (turns[0][:, None] * turns[1]).astype(np.complex64)
+    wave = radar.waveform
     return Tensor(
-        (values / len(np.unique(index))).astype(np.complex64),
-        radar.speed_bin * _centred(wave.loops),
-        wave.range_bin * np.arange(wave.samples),
+        fft.fftshift(values, axes=(2, 3)),
+        radar.speed_bin * _centred(len(seen)) / how.pad,
+        wave.range_bin * np.arange(seen.shape[-1]) / how.pad,
         *(_cosines(radar, bins) for bins in angles),
     )
 
 
+def require_frame(radar: Radar, frame: np.ndarray) -> None:
+    """`InputError` unless samples are those of this radar, and finite."""
+    wave, array = radar.waveform, radar.array
+    wanted = (wave.loops, len(array.transmitters), len(array.receivers), wave.samples)
+    if frame.shape != wanted:
+        raise InputError("frame", "has another shape", got=frame.shape, expected=wanted)
+    if frame.dtype.kind != "c":
+        raise InputError("frame", "is not complex", got=frame.dtype, expected="complex64")
+    require_finite("frame", frame)
+
+
+def _spread(places: np.ndarray) -> np.ndarray:
+    """Weights (antennas, places) that put means of copies where they belong; they add up to 1."""
+    size = places.max(0) + 1
+    index = places[:, 0] * size[1] + places[:, 1]
+    many = np.bincount(index, minlength=int(size.prod()))
+    spread = np.zeros((len(places), int(size.prod())), np.complex64)
+    spread[np.arange(len(places)), index] = 1 / many[index] / len(np.unique(index))
+    return spread
+
+
 def _cosines(radar: Radar, bins: int) -> np.ndarray:
     return _centred(bins) / bins * radar.waveform.wavelength / radar.array.spacing
+
+
+def _middle(cycles: np.ndarray, count: int) -> np.ndarray:
+    """What turns a sum over 0 .. count - 1 into one around the middle."""
+    return np.exp(1j * np.pi * cycles * (count - 1)).astype(np.complex64)
 
 
 def _centred(count: int) -> np.ndarray:
@@ -101,5 +147,9 @@ def _centred(count: int) -> np.ndarray:
     return np.arange(count) - count // 2
 
 
-def _hann(count: int) -> np.ndarray:
-    return 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)
+def _window(count: int, hann: bool) -> np.ndarray:
+    """Weights that add up to 1 (Hann: 1/2)."""
+    if not hann:
+        return np.full(count, 1 / count, np.float32)
+    waves = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(count) + 0.5) / count)
+    return (waves / count).astype(np.float32)

@@ -1,7 +1,7 @@
 """What a radar's receivers get from points: beat signals, sample by sample, without shortcuts.
 
 A point with delay tau = (|p - tx| + |p - rx|) / c beats with the chirp as
-A exp(2 pi i (f0 tau + S tau t - S tau^2 / 2)), t since the ramp began; every chirp sees the point
+A exp(2 pi i (f0 tau + S tau t - S tau^2 / 2)), t since the ramp began; every sample sees the point
 where it is by then, so range migration, Doppler and near field are in it.
 """
 
@@ -94,14 +94,20 @@ def beat(radar: Radar, points: Points) -> np.ndarray:
             for rows in np.array_split(
                 np.arange(len(amplitudes)), -(-len(amplitudes) // step) or 1
             ):
-                way = np.linalg.norm(there.chosen(rows).at(now) - tx[k], axis=1)[:, None]
-                seen = back.chosen(rows).at(now)
-                tau = (way + np.linalg.norm(seen[:, None] - rx, axis=2)) / LIGHT  # (points, rx)
-                first = wave.start * tau - 0.5 * wave.slope * tau**2
-                cycles = first[..., None] + wave.slope * tau[..., None] * t
+                out, seen = (_during(track.chosen(rows), now + t) for track in (there, back))
+                way = np.linalg.norm(out - tx[k], axis=-1)[:, None]
+                tau = (way + np.linalg.norm(seen[:, None] - rx[:, None], axis=-1)) / LIGHT
+                cycles = wave.start * tau - 0.5 * wave.slope * tau**2 + wave.slope * tau * t
                 waves = np.exp(2j * np.pi * (cycles - np.floor(cycles)))
                 frame[loop, k] += np.einsum("n,nrs->rs", amplitudes[rows], waves)
     return frame
+
+
+def _during(track: Track, times: np.ndarray) -> np.ndarray:
+    """Places (n, times, 3)."""
+    t = times[:, None]
+    moves = track.velocities[:, None] + 0.5 * t * track.accelerations[:, None]
+    return track.places[:, None] + t * moves
 
 
 def noise(radar: Radar, deviation: float, seed: int) -> np.ndarray:
