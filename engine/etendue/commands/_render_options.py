@@ -14,15 +14,27 @@ from etendue.device.caps import DEVICES
 from etendue.scene.edit import parse_edits
 
 BACKENDS = ("auto", "drjit", "slang", "naive", "mitsuba")
+RADAR = ("scene", "output", "sensor", "radar", "seed", "material", "aov", "camera", "define",
+         "set_", "search", "device", "quiet", "json")  # fmt: skip
+SENSORS = ("camera", "radar")
 KERNELS = ("auto", "coherent", "divergent", "scalar", "wavefront")
 SUFFIXES = (".exr", ".png")
 MAX_SEED = 2**31
 MAX_SPP = 1 << 24
 
 Scene = Annotated[Path, typer.Argument(help="A Mitsuba .xml or a glTF 2.0 .glb/.gltf file.")]
-Output = Annotated[Path, typer.Option("-o", "--output", help="The picture, .exr or .png.")]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="The picture, .exr or .png; of a radar .h5, .npy or .png."),
+]
 Spp = Annotated[int | None, typer.Option(help="Samples per pixel (else the file's).")]
 Seed = Annotated[int, typer.Option(help="Same seed, same picture.")]
+Sensor = Annotated[
+    str, typer.Option(help="camera|radar: a picture, or a frame of a radar in the camera's place.")
+]
+RadarFile = Annotated[
+    Path | None, typer.Option("--radar", help="Waveform, array, materials and motion (.toml).")
+]
 Size = Annotated[str | None, typer.Option(help="WIDTHxHEIGHT (else the file's).")]
 Crop = Annotated[str | None, typer.Option(help="X,Y,WIDTH,HEIGHT of the picture.")]
 Material = Annotated[
@@ -36,7 +48,12 @@ Field = Annotated[
     typer.Option(help="The .eta file of a radiance field that stands where its photos were taken."),
 ]
 Lit = Annotated[bool, typer.Option("--lit", help="The scene lights the fields, not their photos.")]
-Aov = Annotated[str | None, typer.Option(help="Extra parts of an .exr: depth,normal,albedo,uv,...")]
+Aov = Annotated[
+    str | None,
+    typer.Option(
+        help="Extra parts of an .exr: depth,normal,albedo,uv,...; of a radar's .h5: tensor,grid,..."
+    ),
+]
 MaxDepth = Annotated[int | None, typer.Option(help="Longest path, in segments; -1 is unlimited.")]
 Camera = Annotated[str | None, typer.Option(help="Name or number of the camera.")]
 Define = Annotated[
@@ -112,6 +129,36 @@ def loading(
         "fields": tuple(fields or []),
         "lit": lit,
     }
+
+
+def check_sensor(sensor: str, radar: Path | None) -> None:
+    """Raise `InputError` for an unknown sensor, or a radar's file without a radar."""
+    if sensor not in SENSORS:
+        raise InputError("--sensor", "is unknown", got=sensor, expected=", ".join(SENSORS))
+    if radar is not None and sensor != "radar":
+        raise InputError("--radar", "goes together with --sensor radar only")
+
+
+def idle(context: typer.Context) -> list[str]:
+    """Options on the command line that a radar has no use for."""
+    found = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in RADAR and source is not None and source.name == "COMMANDLINE":
+            found.append(parameter.opts[-1])
+    return found
+
+
+def check_files(
+    sensor: tuple[str, Path | None],
+    output: tuple[Path, tuple[str, ...], str],
+    stats: Path | None,
+) -> None:
+    """Raise `InputError` unless there is such a sensor, and what it sees can be written."""
+    check_sensor(*sensor)
+    if sensor[0] == "camera":
+        check_output(*output)
+    check_stats(stats)
 
 
 def check_stats(path: Path | None) -> None:

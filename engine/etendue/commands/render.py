@@ -6,6 +6,8 @@ import sys
 from time import monotonic
 from typing import Any
 
+import typer
+
 from etendue.cli_support import print_json, seconds_since_start
 from etendue.commands import _render_options as options
 from etendue.commands._schedule import ClusterOption, MetricsOption, TraceOption
@@ -30,13 +32,17 @@ EXAMPLES = (
     "etendue render scene.xml -o out.exr -D width=320 --search ~/meshes",
     "etendue render scene.xml -o out.exr --trace trace.json",
     "etendue render scene.xml -o out.exr --cluster auto",
+    "etendue render room.xml -o frame.h5 --sensor radar --radar radar.toml --aov adc,tensor",
 )
 INTERRUPTED = 130
 
 
 def run(
+    context: typer.Context,
     scene: options.Scene,
     output: options.Output,
+    sensor: options.Sensor = "camera",
+    radar: options.RadarFile = None,
     spp: options.Spp = None,
     seed: options.Seed = 0,
     size: options.Size = None,
@@ -74,26 +80,54 @@ def run(
     began, aovs = monotonic() - seconds_since_start(), options.names(aov)
     options.check_numbers(spp, seed, max_depth)
     options.check_choices(backend, kernel, device, search or [])
-    options.check_output(output, aovs, colors)
-    options.check_stats(stats)
+    options.check_files((sensor, radar), (output, aovs, colors), stats)
     goals = options.check_goals(time, noise, checkpoint)
     loading = options.loading(define or [], set_ or [], search or [], material or [], field, lit)
-
-    from etendue.commands._render_run import Command, Manner
-    from etendue.render.frames import Wish
     from etendue.render.job import Options
 
     wanted = Options(
         spp, seed, *options.window(size, crop), aovs, max_depth, camera, backend, kernel,
         cluster, denoise, *goals, resume, device, colors,
     )  # fmt: skip
-    manner = Manner(quiet, trace, metrics, monotonic() - began, stats is not None)
-    wish = Wish(frames, camera_path, turntable)
-    command = Command(scene, loading, output, wanted, manner, stats, wish)
+    if sensor == "radar":
+        idle = options.idle(context)
+        return _radar(scene, loading, output, wanted, (radar, idle), json=json, quiet=quiet)
+    how = (quiet, trace, metrics, monotonic() - began, stats is not None)
+    several = (frames, camera_path, turntable)
+    return _pictures((scene, loading, output, wanted), how, stats, several, watch, json=json)
+
+
+def _pictures(
+    what: tuple[Any, Any, Any, Any], how: tuple[Any, Any, Any, Any, Any], stats: Any,
+    several: tuple[Any, Any, Any],
+    watch: bool, *, json: bool,
+) -> int:  # fmt: skip
+    """One picture, numbered ones, or the same again and again."""
+    from etendue.commands._render_run import Command, Manner
+    from etendue.render.frames import Wish
+
+    command = Command(*what, Manner(*how), stats, Wish(*several))
     if watch:
         return _watch(command, json=json)
     figures, interrupted = command.run()
-    return _finish(figures, interrupted, json=json, quiet=quiet)
+    return _finish(figures, interrupted, json=json, quiet=command.manner.quiet)
+
+
+def _radar(
+    scene: Any, loading: dict[str, Any], output: Any, wanted: Any, radar: tuple[Any, list[str]],
+    *, json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """A frame of a radar instead of a picture."""
+    from etendue.commands._render_radar import check, render
+
+    file, idle = radar
+    check(idle, output, wanted.aovs)
+    figures = render(scene, loading, output, wanted, file, quiet)
+    if json:
+        print_json(figures)
+    elif not quiet:
+        print(f"{output}: {figures['scatterers']} scatterers, samples {tuple(figures['shape'])}")
+    return 0
 
 
 def _watch(command: Any, *, json: bool) -> int:

@@ -33,7 +33,7 @@ def theirs(sender: int, points: signal.Points) -> np.ndarray:
                for place, speed in zip(late.places, late.velocities, strict=True)]  # fmt: skip
     return np.array([
         Raytracing.sample_all_rays(loop * RADAR.loop + WAVE.times(), [radar], targets, radar,
-                                   datatype=np.complex128).T
+                                   datatype=np.complex128).T  # type: ignore[arg-type]
         for loop in range(WAVE.loops)
     ])  # fmt: skip
 

@@ -44,7 +44,7 @@ def test_two_targets_at_little_more_than_the_resolution(axis: str) -> None:
     """1.2 resolutions apart, mean power over relative phases: a dip of 1 dB or more between."""
     apart, pad = 1.2, 8
     how = Processing(hann=False, pad=pad)
-    wave, power = SMALL.waveform, 0.0
+    wave, power = SMALL.waveform, np.zeros(1)
     aperture = 86 * SMALL.array.spacing
     for turn in np.arange(8) / 8:
         first, second = np.array([3.0, 0.2, 0.1]), np.array([3.0, 0.2, 0.1])
@@ -62,10 +62,10 @@ def test_two_targets_at_little_more_than_the_resolution(axis: str) -> None:
         if axis == "azimuth":
             seen = tensor(SMALL, frame, (86 * pad, 8), replace(how, pad=1))
             cube = np.abs(seen.values) ** 2
-            power += cube.max((0, 1, 3))
+            power = power + cube.max((0, 1, 3))
         else:
             cube = np.abs(range_doppler(SMALL, frame, how)[:, 0, 0]) ** 2
-            power += cube.max(0 if axis == "range" else 1)
+            power = power + cube.max(0 if axis == "range" else 1)
     top = int(np.argmax(power))
     near = power[max(0, top - int(1.8 * pad)) : top + int(1.8 * pad) + 1]
     tops = (near[1:-1] >= near[:-2]) & (near[1:-1] > near[2:]) & (near[1:-1] > near.max() / 2)

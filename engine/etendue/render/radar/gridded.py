@@ -75,18 +75,11 @@ def _bins(radar: Radar, points: Points, loops: range) -> np.ndarray:
     import drjit as dr
     import mitsuba as mi
 
-    wave, (tx, rx) = radar.waveform, radar.array.places()
-    receivers, bins = len(rx), _size(wave.samples)
-    lanes, blocks = receivers * len(tx) * len(loops), bins // BLOCK + 2
-    lane = dr.arange(mi.UInt32, lanes)
-    chirp = lane // receivers
-    turn = chirp % len(tx)
-    far = mi.Float64
-    middle = wave.delay + (wave.samples // 2) / wave.rate  # s since the ramp began
-    now = far(chirp // len(tx) + loops.start) * radar.loop + far(turn) * wave.period + middle
+    wave, bins = radar.waveform, _size(radar.waveform.samples)
+    lanes, lane, sender, receiver, now = _lanes(mi, radar, loops)
+    far, blocks = mi.Float64, bins // BLOCK + 2
+    middle = _middle(radar)
     spread_s2 = (wave.samples / wave.rate) ** 2 / 12  # mean of the squares of times around it
-    sender = dr.gather(mi.Vector3d, _flat(mi, tx), turn)
-    receiver = dr.gather(mi.Vector3d, _flat(mi, rx), lane % receivers)
     there = _table(mi, points.there)
     back = there if points.back is None else _table(mi, points.back)
     weights = [mi.Float(np.ascontiguousarray(part, np.float32))
@@ -128,6 +121,27 @@ def _bins(radar: Radar, points: Points, loops: range) -> np.ndarray:
     padded[:, BLOCK : 2 * BLOCK] += padded[:, -BLOCK:]
     padded[:, -2 * BLOCK : -BLOCK] += padded[:, :BLOCK]
     return padded[:, BLOCK:-BLOCK]
+
+
+def _middle(radar: Radar) -> float:
+    """s from a ramp's beginning to the middle of its samples."""
+    wave = radar.waveform
+    return wave.delay + (wave.samples // 2) / wave.rate
+
+
+def _lanes(mi: Any, radar: Radar, loops: range) -> tuple[int, Any, Any, Any, Any]:
+    """Count, numbers, transmitters, receivers and times (s, mid-chirp) of lanes."""
+    import drjit as dr
+
+    tx, rx = radar.array.places()
+    count = len(rx) * len(tx) * len(loops)
+    lane = dr.arange(mi.UInt32, count)
+    chirp, far = lane // len(rx), mi.Float64
+    turn = chirp % len(tx)
+    now = far(chirp // len(tx) + loops.start) * radar.loop + far(turn) * radar.waveform.period
+    sender = dr.gather(mi.Vector3d, _flat(mi, tx), turn)
+    receiver = dr.gather(mi.Vector3d, _flat(mi, rx), lane % len(rx))
+    return count, lane, sender, receiver, now + _middle(radar)
 
 
 def _flat(mi: Any, rows: np.ndarray) -> Any:
