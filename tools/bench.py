@@ -21,6 +21,7 @@ COMMANDS = {
     "parallel": "split networks, ring attention and the planner's schedules",
     "plugins": "the plugins' own benchmarks, for their READMEs too",
     "shared": "a new material alone and on the frozen decoder of a set",
+    "radar": "frames of the radar and their processing",
     "schedule": "frames beside a model, cost of a task, bakes on Ray",
     "web": "the kernels of the page and its tuning, in a Chromium",
     "viewer": "first picture, orbiting and gaps of the window",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from etendue.core.errors import InputError
-from etendue.render.radar.process import Processing, range_doppler
+from etendue.render.radar.process import Processing, copies, range_doppler
 from etendue.render.radar.sensor import Radar
 
 MOST = 1 << 22  # complex weights at a time
@@ -86,12 +86,12 @@ def form(beams: Beamformer, frame: np.ndarray) -> np.ndarray:
     seen = range_doppler(radar, frame, beams.how)
     speeds = len(seen)
     places = radar.array.virtual().reshape(-1, 2)
-    unique, index = np.unique(places, axis=0, return_inverse=True)
-    weights = np.zeros((len(places), len(unique)), np.complex64)
-    weights[np.arange(len(places)), index] = 1 / np.bincount(index)[index] / len(unique)
+    index = np.unique(places, axis=0, return_inverse=True)[1]
+    weights = np.zeros((len(places), len(beams.antennas)), np.complex64)
+    weights[np.arange(len(places)), index] = copies(places)
     lines = np.ascontiguousarray(seen.reshape(speeds, len(places), -1).transpose(2, 0, 1)) @ weights
     made = np.zeros((len(beams.order), speeds), np.complex64)
-    step = max(1, MOST // len(unique))
+    step = max(1, MOST // len(beams.antennas))
     for k in range(len(beams.starts) - 1):
         for first in range(beams.starts[k], beams.starts[k + 1], step):
             rows = slice(first, min(first + step, beams.starts[k + 1]))

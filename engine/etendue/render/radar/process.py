@@ -97,15 +97,16 @@ def tensor(
         raise InputError("tensor", "has fewer bins than the array has places", got=angles,
                          expected=f"at least {tuple(size.tolist())}")  # fmt: skip
     seen = range_doppler(radar, frame, how)
-    flat = np.moveaxis(seen.reshape(len(seen), len(places), -1), 1, 2)
-    filled = (flat @ _spread(places)).reshape(*flat.shape[:2], *size)
-    rows = fft.ifft(filled, angles[0], axis=2, norm="forward", workers=-1)  # before there are many
-    values = fft.ifft(rows, angles[1], axis=3, norm="forward", workers=-1)
-    turns = [_middle(-np.fft.fftfreq(n), size[k]) for k, n in enumerate(angles)]
-    values *= (turns[0][:, None] * turns[1]).astype(np.complex64)
+    flat = np.ascontiguousarray(seen.reshape(len(seen), len(places), -1).transpose(0, 2, 1))
+    rows, row = np.unique(places[:, 1], return_inverse=True)
+    along = np.empty((*flat.shape[:2], angles[0], len(rows)), np.complex64)
+    weights = copies(places)[:, None] * _steering(places[:, 0], angles[0])
+    for k in range(len(rows)):
+        along[..., k] = flat[..., row == k] @ weights[row == k].astype(np.complex64)
+    values = along @ _steering(rows, angles[1]).astype(np.complex64)
     wave = radar.waveform
     return Tensor(
-        fft.fftshift(values, axes=(2, 3)),
+        values,
         radar.speed_bin * _centred(len(seen)) / how.pad,
         wave.range_bin * np.arange(seen.shape[-1]) / how.pad,
         *(_cosines(radar, bins) for bins in angles),
@@ -123,14 +124,16 @@ def require_frame(radar: Radar, frame: np.ndarray) -> None:
     require_finite("frame", frame)
 
 
-def _spread(places: np.ndarray) -> np.ndarray:
-    """Weights (antennas, places) that put means of copies where they belong; they add up to 1."""
-    size = places.max(0) + 1
-    index = places[:, 0] * size[1] + places[:, 1]
-    many = np.bincount(index, minlength=int(size.prod()))
-    spread = np.zeros((len(places), int(size.prod())), np.complex64)
-    spread[np.arange(len(places)), index] = 1 / many[index] / len(np.unique(index))
-    return spread
+def copies(places: np.ndarray) -> np.ndarray:
+    """Weights (antennas,) by which copies of a place count as their mean; they add up to 1."""
+    _, index, many = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    return 1 / many[index] / len(many)
+
+
+def _steering(places: np.ndarray, bins: int) -> np.ndarray:
+    """exp(2 pi i m (n - middle) / bins) (places, bins), m = -bins/2 .. bins/2 - 1."""
+    middle = (places.min() + places.max()) / 2
+    return np.exp(2j * np.pi / bins * np.outer(places - middle, _centred(bins)))
 
 
 def _cosines(radar: Radar, bins: int) -> np.ndarray:
