@@ -1,7 +1,7 @@
 """The grammar of Biovision hierarchy files: bones with offsets and channels, then rows of numbers.
 
-The number of rows is taken from the rows and not from what the file declares: files with one more or
-one fewer than they say are common.
+The number of poses is that of the rows and not what the file declares: files with one more or one
+fewer than they say are common.
 """
 
 from __future__ import annotations

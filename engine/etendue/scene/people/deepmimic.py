@@ -1,9 +1,9 @@
 """Motions of DeepMimic (Peng et al. 2018): JSON with the poses of one humanoid.
 
 A frame is: duration (s), position of the root (3), then rotations, as quaternions w, x, y, z or for
-hinges as one angle (radians about z): root, chest, neck, right hip, right knee (hinge), right ankle,
-right shoulder, right elbow (hinge), left hip, left knee (hinge), left ankle, left shoulder, left
-elbow (hinge). Axes are x forward, y up, z right; units are metres.
+hinges as one angle (radians about z): root, chest, neck, right hip, right knee (hinge), right
+ankle, right shoulder, right elbow (hinge), left hip, left knee (hinge), left ankle, left shoulder,
+left elbow (hinge). Axes are x forward, y up, z right; units are metres.
 """
 
 from __future__ import annotations

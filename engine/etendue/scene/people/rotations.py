@@ -77,7 +77,7 @@ def part(q: np.ndarray, share: np.ndarray | float) -> np.ndarray:
 def turning(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Smallest rotation (3, 3) that takes the direction a to the direction b.
 
-    R = I + [v] + [v]^2 / (1 + c) with v = a x b, c = a . b; opposite ones are turned about any axis.
+    R = I + [v] + [v]^2 / (1 + c) with v = a x b, c = a . b; opposite ones turn about any axis.
     """
     a, b = unit(np.asarray(a, np.float64)), unit(np.asarray(b, np.float64))
     v, c = np.cross(a, b), float(a @ b)

@@ -17,7 +17,7 @@ JOINTS = (
 # the joints between which a person's sticks are drawn
 STICKS = ((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (0, 7), (7, 8), (7, 9), (9, 10), (10, 11),
           (7, 12), (12, 13), (13, 14))  # fmt: skip
-# what a bone is for, and the names it goes by (lower case, without _ and what stands before a colon)
+# what a bone is for, and its names in lower case, without _ and what stands before a colon
 _MIDDLE = {
     "pelvis": ("hips", "pelvis", "root"),
     "loin": ("lowerback", "ab", "abdomen"),
@@ -37,9 +37,8 @@ _SIDE = {
     "forearm": ("forearm", "elbow"),
     "hand": ("hand", "wrist"),
 }
-_NEEDED = ("pelvis", "neck") + tuple(
-    f"{side}.{name}" for side in "LR" for name in ("thigh", "shin", "foot", "arm", "forearm")
-)
+_LIMBS = ("thigh", "shin", "foot", "arm", "forearm")
+_NEEDED = ("pelvis", "neck", *(f"{side}.{name}" for side in "LR" for name in _LIMBS))
 
 
 @dataclass(frozen=True)
