@@ -16,6 +16,7 @@ from etendue.core.errors import InputError
 
 MAX_BYTES = 1 << 28
 MAX_BONES = 1000
+LARGEST = 1e9  # of all numbers
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def read_bvh(path: Path) -> BvhFile:
         rows = np.array(lines[2:], np.float64).reshape(-1, width)
     except ValueError as error:
         raise InputError(path, f"has something else among its numbers ({error})") from None
+    if not (np.abs(rows) < LARGEST).all():
+        raise InputError(path, "has something else among its numbers", got="one too large")
     return BvhFile(bones, frame_time, rows)
 
 
@@ -139,6 +142,6 @@ def _number(path: Path, text: str) -> float:
         value = float(text)
     except ValueError:
         value = np.nan
-    if not np.isfinite(value):
+    if not abs(value) < LARGEST:
         raise InputError(path, "has something else for a number", got=text or "the end")
     return value

@@ -21,6 +21,7 @@ from etendue.scene.people.skeleton import Skeleton
 
 WIDTH = 44
 MAX_BYTES = 1 << 26
+LARGEST = 1e6
 _AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # from those of the file
 # bone, parent, head relative to the parent's, tail relative to the head (m, file's axes): the
 # humanoid that the motions are made for
@@ -97,4 +98,6 @@ def _frames(path: Path, data: dict[str, Any]) -> np.ndarray:
         frames = np.array(data["Frames"], np.float64).reshape(-1, WIDTH)
     except OverflowError:
         raise InputError(path, "has a number that is too large") from None
+    if not (np.abs(frames) < LARGEST).all():
+        raise InputError(path, "has poses that cannot be used", expected="numbers of human size")
     return frames

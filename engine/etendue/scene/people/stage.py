@@ -26,10 +26,10 @@ from etendue.scene.people.rooms import (
 from etendue.scene.people.skeleton import bones
 from etendue.scene.people.skeleton import joints as joints_of
 from etendue.scene.people.surfaces import surface
-from etendue.scene.scene import Environment, Scene, Shape
+from etendue.scene.scene import Environment, Scene, Shape, Surface
 
 SENSOR_HEIGHT = 1.0  # m
-FOV_DEG = 62.0  # of the camera's height
+FOV_DEG = 50.0  # of the camera's height
 SKY = (1.6, 1.8, 2.1)  # radiance that comes through windows
 _TRIES = 60
 # what the parts of people are made of, for tables of materials
@@ -100,7 +100,7 @@ class Stage:
         return tuple(shapes)
 
     @cached_property
-    def _looks(self) -> dict[str, object]:
+    def _looks(self) -> dict[str, Surface]:
         body = self.body.name.encode()
         return {
             part: surface(WORN[part], int.from_bytes([*body, 7 * i]) % (1 << 60))
