@@ -141,14 +141,14 @@ def _targets(values: dict[str, float]) -> Iterator[tuple[str, float]]:
             yield f"breast/{'-'.join(words)}", weight
 
 
-@lru_cache(200)
+@lru_cache(128)
 def _target(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Indices (k,) and offsets (k, 3) in decimetres; a target that no file has moves nothing."""
     path = _data() / "targets" / f"{name}.target.gz"
     if not path.is_file():
-        return np.zeros(0, np.int64), np.zeros((0, 3))
+        return np.zeros(0, np.int32), np.zeros((0, 3), np.float32)
     rows = np.fromstring(gzip.decompress(path.read_bytes()).decode(), sep=" ").reshape(-1, 4)
-    return rows[:, 0].astype(np.int64), rows[:, 1:]
+    return rows[:, 0].astype(np.int32), rows[:, 1:].astype(np.float32)
 
 
 @lru_cache(1)
