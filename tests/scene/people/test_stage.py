@@ -14,8 +14,9 @@ import etendue
 from etendue.core.errors import InputError
 from etendue.scene.people.body import Body
 from etendue.scene.people.motion import load_motion
+from etendue.scene.people.retarget import retarget
 from etendue.scene.people.rooms import MARGIN
-from etendue.scene.people.stage import Stage, make_stage
+from etendue.scene.people.stage import VIEW, Stage, make_stage
 from etendue.scene.people.surfaces import MATERIALS
 
 
@@ -30,6 +31,7 @@ def test_people_stay_inside(steps: Path, capsules: Body) -> None:
         stage = make_stage(seed, capsules, motion, seconds=1.5, through_wall=seed % 2 == 1)
         plan = stage.room.plan
         at = np.concatenate([stage.vertices(t) for t in np.linspace(0, 1.5, 6)])
+        assert (np.abs(at[:, 1]) < at[:, 0] * np.tan(VIEW) + 0.35).all()
         assert (at[:, :2] > np.array(plan.low) + MARGIN / 2).all()
         assert (at[:, :2] < np.array(plan.high) - 0.05).all()
         assert at[:, 2].min() > -0.03
@@ -55,6 +57,16 @@ def test_equal_seeds_are_equal(stage: Stage, steps: Path, capsules: Body) -> Non
     other = make_stage(8, capsules, load_motion(steps), 7, seconds=2.0)
     assert other.room.plan.walls == stage.room.plan.walls
     assert np.abs(other.joints(0.5) - stage.joints(0.5)).max() > 0.05
+
+
+def test_parts_of_motions(bvh: Path, capsules: Body) -> None:
+    motion = load_motion(bvh)
+    stage = make_stage(3, capsules, motion, start=0.7, seconds=0.5)
+    heights = stage.joints(0.2)[:, 2]
+    whole = retarget(motion, capsules)
+    np.testing.assert_allclose(heights, capsules.at(whole, 0.9)[1][:, 2], atol=1e-9)
+    with pytest.raises(InputError, match=r"got 0\.5 from 1\.7, expected 0 to 0\.28"):
+        make_stage(3, capsules, motion, start=1.7, seconds=0.5)
 
 
 def test_velocities_are_smooth(stage: Stage) -> None:
@@ -99,7 +111,7 @@ def test_seconds_that_are_not_there(
 ) -> None:
     path = tmp_path / "once.txt"
     path.write_text(json.dumps(deepmimic(loop=False)))
-    with pytest.raises(InputError, match=r"seconds: are out of range; got 3\.0"):
+    with pytest.raises(InputError, match="out of range; got 3 from 0, expected 0 to 1"):
         make_stage(1, capsules, load_motion(path), seconds=3.0)
     with pytest.raises(InputError, match="seconds: are out of range; got -1"):
         make_stage(1, capsules, load_motion(steps), seconds=-1)

@@ -92,7 +92,7 @@ def make_plan(seed: int, through_wall: bool = False) -> Plan:
 def nearest(plan: Plan) -> float:
     """Least x (m) that people may have: before the sensor, and behind the wall if there is one."""
     behind = 0.0 if plan.divider is None else plan.divider[0] + plan.divider[1]
-    return max(0.9, behind + MARGIN)
+    return max(1.2, behind + MARGIN)
 
 
 def grown(plan: Plan, path: np.ndarray) -> Plan:
@@ -191,8 +191,11 @@ def _shell(plan: Plan, rng: np.random.Generator) -> list[Solid]:
         *_with_window(plan, left, rng),
         *_door(plan),
     ]
-    for share in (0.35, 0.75):
-        x, y = x0 + (x1 - x0) * share, (y0 + y1) / 2
+    places = [x0 + (x1 - x0) * share for share in (0.35, 0.75)]
+    if plan.divider is not None:
+        places.append(x0 + 0.35)  # the part before the wall is dark otherwise
+    for x in places:
+        y = (y0 + y1) / 2
         low, high = (x - 0.3, y - 0.6, top - 0.04), (x + 0.3, y + 0.6, top - 0.005)
         solids.append(Solid("lamp", "lamp", low, high))
     if plan.divider is not None:

@@ -30,8 +30,9 @@ from etendue.scene.scene import Environment, Scene, Shape, Surface
 
 SENSOR_HEIGHT = 1.0  # m
 FOV_DEG = 50.0  # of the camera's height
+VIEW = float(np.radians(38.0))  # azimuth up to which people are on either side, where they can be
 SKY = (1.6, 1.8, 2.1)  # radiance that comes through windows
-_TRIES = 60
+_TRIES = 200
 # what the parts of people are made of, for tables of materials
 WORN = {
     "skin": "skin", "shirt": "fabric", "trousers": "fabric", "shoes": "leather", "hair": "hair",
@@ -48,15 +49,16 @@ class Stage:
     motion: Motion  # of the body's bones, where the person is in the room
     room: Room
     seconds: float
+    start: float = 0.0  # s, time of the motion at which the stage begins
     sensor: tuple[float, float, float] = (0.0, 0.0, SENSOR_HEIGHT)
 
     def vertices(self, t: float) -> np.ndarray:
         """The person's vertices (n, 3) at a time (s); the faces are always `body.faces`."""
-        return self.body.at(self.motion, t)[0]
+        return self.body.at(self.motion, self.start + t)[0]
 
     def joints(self, t: float) -> np.ndarray:
         """The 15 joints (15, 3) of `skeleton.JOINTS` in metres; less `sensor` in its own frame."""
-        turned, heads = bones(self.body.skeleton, self.motion.at(t))
+        turned, heads = bones(self.body.skeleton, self.motion.at(self.start + t))
         return joints_of(self.body.skeleton, turned, heads)
 
     @cached_property
@@ -114,29 +116,34 @@ def make_stage(
     motion: Motion,
     room: int | None = None,
     *,
+    start: float = 0.0,
     seconds: float | None = None,
     through_wall: bool = False,
 ) -> Stage:
     """Put a person with a motion (of any skeleton) into the room with the number `room`.
 
-    Where the person is and which way they face follows from the seed; the room grows where it is
-    too small. `seconds` is how long a looping motion goes on.
+    Where the person is and which way they face follows from the seed, within `VIEW` if there is a
+    place for that; the room grows where it is too small. The part of `seconds` from `start` on is
+    shown, with the floor where it is for the whole motion; one that loops may go on for longer.
     """
-    length = motion.duration if seconds is None else seconds
-    if not 0 < length <= 600 or (length > motion.duration + 1e-6 and not motion.loop):
-        raise InputError("seconds", "are out of range", got=length,
-                         expected=f"0 to {600 if motion.loop else motion.duration:g}")  # fmt: skip
+    longest = 600.0 if motion.loop else motion.duration - start
+    length = (motion.duration - start) if seconds is None else seconds
+    if start < 0 or not 0 < length <= longest + 1e-6:
+        raise InputError(
+            "seconds", "are out of range", got=f"{length:g} from {start:g}",
+            expected=f"0 to {longest:g}",
+        )  # fmt: skip
     own = retarget(motion, body)
     plan = make_plan(seed if room is None else room, through_wall)
     rng = np.random.default_rng([seed, 0x57A6E])
     times = np.arange(0.0, length + 0.05, 0.1)
-    seen = [bones(body.skeleton, own.at(float(t))) for t in times]
+    seen = [bones(body.skeleton, own.at(start + float(t))) for t in times]
     path = np.stack([joints_of(body.skeleton, *pose) for pose in seen])[..., :2].reshape(-1, 2)
     yaw, offset = _place(plan, path, rng)
     there = _turned(path, yaw) + offset
     plan = grown(plan, there)
     final = placed(own, yaw, (float(offset[0]), float(offset[1]), 0.0))
-    return Stage(seed, body, final, furnish(plan, _thinned(there)), length)
+    return Stage(seed, body, final, furnish(plan, _thinned(there)), length, start)
 
 
 def _turned(path: np.ndarray, yaw: float) -> np.ndarray:
@@ -145,7 +152,7 @@ def _turned(path: np.ndarray, yaw: float) -> np.ndarray:
 
 
 def _place(plan: Plan, path: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Turn and offset that keep the path inside of the room, or the one that needs least more."""
+    """Turn and offset that keep the path inside of room and view, or miss the least."""
     first = np.array([nearest(plan), plan.low[1] + MARGIN])
     last = np.array(plan.high) - MARGIN
     best, excess = (0.0, first), np.inf
@@ -155,9 +162,11 @@ def _place(plan: Plan, path: np.ndarray, rng: np.random.Generator) -> tuple[floa
         low, high = turned.min(0), turned.max(0)
         room = last - first - (high - low)
         share = rng.uniform(0, 1, 2)
-        over = float(np.maximum(-room, 0).sum())
+        offset = first - low + np.maximum(room, 0) * share
+        aside = np.abs(turned[:, 1] + offset[1]) - np.tan(VIEW) * (turned[:, 0] + offset[0])
+        over = float(np.maximum(-room, 0).sum()) + max(float(aside.max()), 0.0)
         if over < excess:
-            best, excess = (yaw, first - low + np.maximum(room, 0) * share), over
+            best, excess = (yaw, offset), over
         if over == 0:
             break
     return best
