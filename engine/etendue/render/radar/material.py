@@ -66,8 +66,13 @@ MATERIALS: Mapping[str, Material] = {
     "chipboard": Material(2.58, 0.0217, 0.78, 0.15e-3),
     "floor": Material(3.66, 0.0044, 1.3515, 0.2e-3),
     "plastic": Material(2.6, 0.0005, 1.0, 0.05e-3),
-    "cloth": Material(2.0, 0.005, 1.0, 1.0e-3, opaque=True),
+    "tile": Material(6.0, 0.002, 1.0, 0.05e-3),
+    "fabric": Material(1.6, 0.002, 1.0, 1.0e-3),
+    "leather": Material(2.5, 0.005, 1.0, 0.2e-3),
+    "lamp": Material(2.6, 0.0005, 1.0, 0.05e-3),
     "skin": Material(6.6, 38.4 / 77, 1.0, 0.3e-3, opaque=True),
+    "eye": Material(6.6, 38.4 / 77, 1.0, 0.0, opaque=True),
+    "clothed": Material(6.6, 38.4 / 77, 1.0, 0.6e-3, opaque=True),  # skin seen through cloth
 }
 DEFAULT = "plasterboard"
 
