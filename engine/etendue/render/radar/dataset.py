@@ -19,12 +19,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from etendue.core.errors import InputError
 from etendue.core.files import atomic_path
+from etendue.render.job import Options, Watching, build_scene, prepare, sampled
 from etendue.render.radar.cast import Pose, beams, cast
 from etendue.render.radar.grid import Beamformer, Grid, beamformer, form
 from etendue.render.radar.presets import LOOK, ROOM, SMALL
@@ -40,8 +41,10 @@ RATE = 10.0  # frames per second
 SHARE = 0.2  # of the sequences that are for testing
 CLIPS = 4  # of curves for each kind of gesture, without recordings
 LIDAR = (512, 64)  # rays
+PICTURE_SPP = 16
 BLANK = 0.2  # s at the beginning and end of clips that frames keep away from
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,20 +125,23 @@ def recordings(wish: Wish) -> dict[str, list[Recording]]:
     """Who does what where: `Train` and `Test`, which share no subject, clip or room."""
     test = min(max(round(SHARE * wish.sequences), 1), wish.sequences - 1)
     pool = max(4, wish.sequences // 3)
-    sides = [divide(wish.seed + k, items, SHARE)
-             for k, items in enumerate((range(pool), _clips(wish), range(pool)))]  # fmt: skip
+    subjects, rooms = (divide(wish.seed + k, range(pool), SHARE) for k in (0, 2))
+    clips = divide(wish.seed + 1, _clips(wish), SHARE)
     found: dict[str, list[Recording]] = {"Train": [], "Test": []}
     for number in range(wish.sequences):
         rng = np.random.default_rng([wish.seed, number])
         part = "Test" if number >= wish.sequences - test else "Train"
-        subject, clip, room = (
-            side[part == "Test"][rng.integers(len(side[part == "Test"]))] for side in sides
-        )
+        subject, room = (_one(side[part == "Test"], rng) for side in (subjects, rooms))
+        clip = _one(clips[part == "Test"], rng)
         found[part].append(
-            Recording(number, int(subject), str(clip), int(room), float(rng.uniform()),
+            Recording(number, subject, clip, room, float(rng.uniform()),
                       (wish.frames - 1) / RATE + 2 * BLANK)
         )  # fmt: skip
     return found
+
+
+def _one(items: list[T], rng: np.random.Generator) -> T:
+    return items[int(rng.integers(len(items)))]
 
 
 def _clips(wish: Wish) -> Sequence[str]:
@@ -209,7 +215,7 @@ def noise_floor(radar: Radar) -> float:
 
 
 def decibels(radar: Radar, values: np.ndarray, speeds: int) -> np.ndarray:
-    """float16 (speeds, z, y, x): dB above noise, at least 0; the strongest of neighbouring speeds."""
+    """float16 (speeds, z, y, x): dB above noise, at least 0; the strongest of several speeds."""
     power = np.square(np.abs(values))
     power = power.reshape(speeds, -1, *power.shape[1:]).max(1)
     level = 10 * np.log10(np.maximum(power, 1e-60)) - 20 * np.log10(noise_floor(radar))
@@ -226,9 +232,14 @@ def _points(rigged: Rig, time: float) -> np.ndarray:
 
 
 def _photograph(stage: Stage, time: float, size: tuple[int, int], path: Path, seed: int) -> None:
-    from etendue.api import render
-
-    render(stage.scene(time), size=size, spp=16, seed=seed).save(path)
+    options = Options(spp=PICTURE_SPP, seed=seed, size=size, backend="drjit")
+    variant, _ = prepare(options, lambda text: None)
+    scene = stage.scene(time)
+    built = build_scene(scene, options, variant, lambda text: None)
+    film = sampled("drjit", scene, built, options, Watching())
+    if film.interrupted:
+        raise KeyboardInterrupt
+    film.save(path)
 
 
 def describe(wish: Wish) -> dict[str, Any]:

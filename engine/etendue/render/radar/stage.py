@@ -19,7 +19,7 @@ from etendue.scene.people.stage import Stage
 from etendue.scene.scene import Shape
 
 PERSON = "person-"  # how the names of a person's shapes begin
-WORN = {"fabric": "clothed", "hair": "clothed", "leather": "leather"}  # on people
+WORN = {"fabric": "clothed", "hair": "clothed", "leather": "clothed"}  # on people
 
 
 @dataclass(frozen=True)
