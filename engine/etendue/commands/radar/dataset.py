@@ -23,7 +23,7 @@ def run(
     frames: Annotated[int, typer.Option(help="Of a sequence, ten a second.")] = 16,
     seed: options.Seed = 0,
     motion: Annotated[
-        list[Path] | None, typer.Option(help="A .bvh or DeepMimic file; else gestures are made.")
+        list[Path] | None, typer.Option(help="A .bvh or DeepMimic file, beside gestures.")
     ] = None,
     speeds: Annotated[int, typer.Option(help="Bins of speed that are kept.")] = 16,
     through_wall: Annotated[

@@ -39,7 +39,7 @@ from etendue.scene.people.stage import Stage, make_stage
 NOTE = "dataset.json"
 RATE = 10.0  # frames per second
 SHARE = 0.2  # of the sequences that are for testing
-CLIPS = 4  # of curves for each kind of gesture, without recordings
+CLIPS = 4  # of curves for each kind of gesture
 LIDAR = (512, 64)  # rays
 PICTURE_SPP = 16
 BLANK = 0.2  # s at the beginning and end of clips that frames keep away from
@@ -55,7 +55,7 @@ class Wish:
     frames: int = 16
     seed: int = 0
     speeds: int = 16  # bins that are kept
-    motions: tuple[str, ...] = ()  # files; none: gestures from curves
+    motions: tuple[str, ...] = ()  # files, beside gestures from curves
     through_wall: float = 0.0  # share of the rooms with a wall before the radar
     bodies: str = "auto"
     complex_too: bool = False
@@ -147,7 +147,7 @@ def _one(items: list[T], rng: np.random.Generator) -> T:
 def _clips(wish: Wish) -> Sequence[str]:
     from etendue.scene.people.gestures import KINDS
 
-    return wish.motions or tuple(f"{kind}:{k}" for kind in KINDS for k in range(CLIPS))
+    return (*wish.motions, *(f"{kind}:{k}" for kind in KINDS for k in range(CLIPS)))
 
 
 def _stage(wish: Wish, recording: Recording) -> Stage:
@@ -157,7 +157,7 @@ def _stage(wish: Wish, recording: Recording) -> Stage:
     from etendue.scene.people.motion import load_motion
 
     seconds = recording.seconds
-    if wish.motions:
+    if recording.clip in wish.motions:
         motion = load_motion(recording.clip)
     else:
         kind, _, number = recording.clip.partition(":")
