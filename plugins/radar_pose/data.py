@@ -27,7 +27,7 @@ from etendue.plugins.radar_pose.grids import RT_POSE, Grid
 
 JOINTS = 15
 DAMAGED = frozenset({44, 68, 107, 155})  # sequences of the published set
-PUBLISHED_SPEEDS = 64
+PUBLISHED_SPEEDS = (64, 32)  # as measured; halved, as the networks' files seem to be
 KINDS = {"npy_DZYX_f16": np.dtype(np.float16), "npy_DZYX_complex": np.dtype(np.complex64)}
 Part = Literal["Train", "Test"]
 
@@ -64,7 +64,7 @@ class PoseSet:
 def load_set(folder: Path | str, part: Part, speeds: int | Literal["zyx"] | None = None) -> PoseSet:
     """The frames of `part` that are there, with `speeds` bins ("zyx": one; none: as stored).
 
-    Frames without a file or a person, and the damaged sequences of the published set, are left out
+    Without grid.json the files have the published grid and 64 or 32 speeds. Frames without a file or a person, and the damaged sequences of the published set, are left out
     and counted on stderr. Anything else that is wrong is an `InputError` about the file.
     """
     folder = Path(folder)
@@ -90,6 +90,8 @@ def load_set(folder: Path | str, part: Part, speeds: int | Literal["zyx"] | None
     if not names:
         raise InputError(source, "has no frames", got=0, expected="at least one",
                          fix="Are the files of sequences/ in the same folder?")  # fmt: skip
+    if published:
+        stored = _published_speeds(files[0], grid)
     for file in files:
         _opened(file, (stored, *grid.shape))
     kept = _kept(speeds, stored)
@@ -156,7 +158,7 @@ def _grid(folder: Path) -> tuple[Grid, int]:
     """The voxels and how many speeds the files have."""
     path = folder / "grid.json"
     if not path.exists():
-        return RT_POSE, PUBLISHED_SPEEDS
+        return RT_POSE, PUBLISHED_SPEEDS[0]
     found = _json(path)
     try:
         speeds, *shape = (int(n) for n in found["shape"])
@@ -209,6 +211,13 @@ def _file(folder: Path, sequence: str, name: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def _published_speeds(path: Path, grid: Grid) -> int:
+    try:
+        return len(_opened(path, (PUBLISHED_SPEEDS[1], *grid.shape)))
+    except InputError:
+        return PUBLISHED_SPEEDS[0]
 
 
 def _opened(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,6 +6,8 @@ Detection is cell averaging CFAR (Finn and Johnson 1968) along x; the network is
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -60,7 +62,7 @@ def _average(power: np.ndarray) -> np.ndarray:
 
 
 class PointPose(torch.nn.Module):
-    """Pelvis and offsets of the joints from it, from a set of points; 105 thousand weights.
+    """Pelvis and offsets of the joints from it, from a set of points; 93 thousand weights.
 
     Positions are relative to the mean of the points, so that the network need not know the room;
     the pelvis is that mean plus what it says.
@@ -69,8 +71,7 @@ class PointPose(torch.nn.Module):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         widths = (FEATURES, *SIZES)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.each = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in pairs)
+        self.each = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in pairwise(widths))
         self.hidden = torch.nn.Linear(2 * SIZES[-1], 128)
         self.last = torch.nn.Linear(128, 3 + OFFSETS)
         generator = torch.Generator().manual_seed(seed)
