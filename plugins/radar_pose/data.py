@@ -64,8 +64,9 @@ class PoseSet:
 def load_set(folder: Path | str, part: Part, speeds: int | Literal["zyx"] | None = None) -> PoseSet:
     """The frames of `part` that are there, with `speeds` bins ("zyx": one; none: as stored).
 
-    Without grid.json the files have the published grid and 64 or 32 speeds. Frames without a file or a person, and the damaged sequences of the published set, are left out
-    and counted on stderr. Anything else that is wrong is an `InputError` about the file.
+    Without grid.json the files have the published grid and 64 or 32 speeds. Frames without a file
+    or a person, and the damaged sequences of the published set, are left out and counted on stderr.
+    Anything else that is wrong is an `InputError` about the file.
     """
     folder = Path(folder)
     source = folder / f"{part}.json"

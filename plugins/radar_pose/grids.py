@@ -43,7 +43,7 @@ class Grid:
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Whether points (..., 3) as x, y, z in metres lie in some voxel: bool (...)."""
         at = self.to_voxels(points) + 0.5
-        return ((at >= 0) & (at < np.array(self.shape))).all(-1)
+        return np.asarray(((at >= 0) & (at < np.array(self.shape))).all(-1))
 
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Middles of the voxels along z, y and x, in metres."""

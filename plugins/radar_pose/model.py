@@ -2,14 +2,15 @@
 
 Branches of 1, 1/2, 1/4 and 1/8 of the resolution run beside each other (Sun et al. 2019) and are
 summed into one another after every stage; brought back to full resolution and joined they feed two
-heads, a heat map of where a person's pelvis is and 45 offsets in voxels, (x, y, z) of 15 joints from
-the middle of the pelvis' voxel. Normalisation comes before each convolution.
+heads, a heat map of where a person's pelvis is and 45 offsets in voxels, (x, y, z) of 15 joints
+from the middle of the pelvis' voxel. Normalisation comes before each convolution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -77,7 +78,7 @@ class Exchange(nn.Module):
 
 
 class PoseNet(nn.Module):
-    """`forward` (batch, speeds, z, y, x) -> heat map's logits (batch, 1, ...), offsets (batch, 45, ...)."""
+    """From tensors (batch, speeds, z, y, x) to a heat map and offsets."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -85,8 +86,7 @@ class PoseNet(nn.Module):
         self.size = size
         self.stem = Residual(size.speeds, channels[0])
         self.opening = nn.ModuleList(
-            nn.Sequential(_conv(a, b, 2), nn.ReLU())
-            for a, b in zip(channels[:-1], channels[1:], strict=True)
+            nn.Sequential(_conv(a, b, 2), nn.ReLU()) for a, b in pairwise(channels)
         )
         counts = range(2, len(channels) + 1)
         self.blocks = nn.ModuleList(
@@ -99,7 +99,7 @@ class PoseNet(nn.Module):
         nn.init.constant_(self.heat[-1].bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See the class."""
+        """Logits (batch, 1, z, y, x) and offsets in voxels (batch, 45, z, y, x)."""
         branches = [self.stem(x)]
         for opening, blocks, exchange in zip(
             self.opening, self.blocks, self.exchanges, strict=True

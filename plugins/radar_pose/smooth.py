@@ -46,7 +46,7 @@ def smooth(track: np.ndarray, motion: Motion | None = None) -> np.ndarray:
                 continue
             state = np.stack([seen, np.zeros_like(seen)])
         else:
-            state = np.einsum("ij,j...->i...", step, state)
+            state = np.tensordot(step, state, 1)
             spread = step @ spread @ step.T + noise
             if here:
                 state, spread = _corrected(state, spread, seen, motion.detection**2)

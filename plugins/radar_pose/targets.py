@@ -90,4 +90,4 @@ def people(
 
 
 def _joints(offsets: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
-    return offsets.reshape(len(offsets), -1, 3).flip(-1) + voxels[:, None]
+    return offsets.reshape(len(offsets), offsets.shape[1] // 3, 3).flip(-1) + voxels[:, None]

@@ -16,7 +16,11 @@ from etendue.plugins.radar_pose import data
 from etendue.plugins.radar_pose.data import bels, fold, load_set
 from etendue.plugins.radar_pose.grids import REGION, RT_POSE, Grid
 
-GRID = {"minimum": [-1.0, -2.0, 0.5], "voxel": [0.5, 0.5, 0.25], "shape": [8, 2, 3, 4]}
+GRID: dict[str, list[Any]] = {
+    "minimum": [-1.0, -2.0, 0.5],
+    "voxel": [0.5, 0.5, 0.25],
+    "shape": [8, 2, 3, 4],
+}
 SHAPE = (8, 2, 3, 4)
 POSE = np.arange(45, dtype=float).reshape(15, 3).tolist()
 
@@ -96,7 +100,7 @@ def test_speeds_are_folded_by_the_strongest(tmp_path: Path) -> None:
 
 
 def test_negative_decibels_are_nothing() -> None:
-    np.testing.assert_array_equal(bels(np.array([-3, 0, 25], np.float16)), np.float32([0, 0, 2.5]))
+    np.testing.assert_array_equal(bels(np.array([-3, 0, 25], np.float16)), np.array([0, 0, 2.5]))
 
 
 def test_complex_values_are_above_their_median(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_the_baseline_is_the_mean_pose_at_the_pelvis() -> None:
 
 def test_a_report_is_in_centimetres() -> None:
     true = poses()
-    found = metrics.report(true + [0, 0, 0.02], true, list("aabbcc"), metrics.mean_pose(true))
+    pred = true + np.array([0, 0, 0.02])
+    found = metrics.report(pred, true, list("aabbcc"), metrics.mean_pose(true))
     assert found["localisation_cm"] == pytest.approx(2)
     assert found["mpjpe_cm"] == pytest.approx(2)
     assert found["root_aligned_mpjpe_cm"] == pytest.approx(0, abs=1e-9)

@@ -33,6 +33,7 @@ from etendue.render.radar.process import copies
 from etendue.render.radar.sensor import Radar
 from etendue.render.radar.setup import Setup
 from etendue.render.radar.stage import Rig, frame_of, rig, stage_scene
+from etendue.scene.people.body import KINDS, make_body
 from etendue.scene.people.sequences import Recording, divide
 from etendue.scene.people.stage import Stage, make_stage
 
@@ -75,6 +76,9 @@ class Wish:
         if not 0 <= self.through_wall <= 1:
             raise InputError("--through-wall", "is out of range", got=self.through_wall,
                              expected="0..1")  # fmt: skip
+        if self.bodies not in KINDS:
+            raise InputError("kind of body", "is unknown", got=self.bodies,
+                             expected=", ".join(KINDS))  # fmt: skip
         loops = self.setup.radar.waveform.loops
         if self.speeds < 1 or loops % self.speeds:
             raise InputError("--speeds", "does not divide the radar's loops", got=self.speeds,
@@ -82,9 +86,16 @@ class Wish:
 
     def identity(self) -> str:
         """Of what is made; equal for equal data sets."""
-        files = [hashlib.sha256(Path(m).read_bytes()).hexdigest() for m in self.motions]
+        files = [hashlib.sha256(_bytes(m)).hexdigest() for m in self.motions]
         text = json.dumps([asdict(replace(self, motions=())), files], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _bytes(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(file, f"cannot be read ({error.strerror})") from None
 
 
 def generate(wish: Wish, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -145,14 +156,13 @@ def _one(items: list[T], rng: np.random.Generator) -> T:
 
 
 def _clips(wish: Wish) -> Sequence[str]:
-    from etendue.scene.people.gestures import KINDS
+    from etendue.scene.people import gestures
 
-    return (*wish.motions, *(f"{kind}:{k}" for kind in KINDS for k in range(CLIPS)))
+    return (*wish.motions, *(f"{kind}:{k}" for kind in gestures.KINDS for k in range(CLIPS)))
 
 
 def _stage(wish: Wish, recording: Recording) -> Stage:
     """`recording.start` is the part of the clip's free time that passes before."""
-    from etendue.scene.people.body import make_body
     from etendue.scene.people.gestures import gesture
     from etendue.scene.people.motion import load_motion
 
