@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +51,9 @@ def run(
     wish = Wish(
         sequences, frames, seed, speeds, tuple(str(path) for path in motion or ()), through_wall,
         bodies, complex_, lidar, parse_size(camera) if camera else None,
-        **({"setup": load_setup(radar)} if radar else {}),
     )  # fmt: skip
+    if radar is not None:
+        wish = replace(wish, setup=load_setup(radar))
     with Progress("simulating", shown=not quiet) as progress:
         figures = generate(wish, output, progress)
     if json:
