@@ -100,6 +100,11 @@ class PoseNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (batch, 1, z, y, x) and offsets in voxels (batch, 45, z, y, x)."""
+        features = self.features(x)
+        return self.heat(features), self.offsets(features)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What both heads see (batch, joined, z, y, x)."""
         branches = [self.stem(x)]
         for opening, blocks, exchange in zip(
             self.opening, self.blocks, self.exchanges, strict=True
@@ -109,8 +114,28 @@ class PoseNet(nn.Module):
             branches = exchange(through)
         full = branches[0]
         joined = torch.cat([full, *(_up(b, full) for b in branches[1:])], 1)
-        features = self.join(joined)
-        return self.heat(features), self.offsets(features)
+        return self.join(joined)
+
+    def offsets_at(self, features: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
+        """Offsets (batch, 45) in voxels (batch, 3) (z, y, x): the head sees 5^3 voxels around each.
+
+        Equal to `forward`'s there, without the rest of the grid.
+        """
+        first, _, second = self.offsets
+        assert isinstance(first, nn.Conv3d) and isinstance(second, nn.Conv3d)
+        padded = functional.pad(features, (2,) * 6)
+        found = []
+        for k, (z, y, x) in enumerate(voxels.tolist()):
+            patch = padded[k : k + 1, :, z : z + 5, y : y + 5, x : x + 5]
+            middle = functional.relu(functional.conv3d(patch, first.weight, first.bias))
+            inside = torch.ones(3, 3, 3)  # `forward` has zeros beyond the grid
+            for axis, (at, size) in enumerate(zip((z, y, x), features.shape[2:], strict=True)):
+                line = torch.tensor([0 <= at + d < size for d in (-1, 0, 1)], dtype=torch.float32)
+                view = [1, 1, 1]
+                view[axis] = 3
+                inside = inside * line.reshape(view)
+            found.append(functional.conv3d(middle * inside, second.weight, second.bias))
+        return torch.cat(found).flatten(1)
 
 
 def make_network(size: Size, seed: int = 0) -> PoseNet:

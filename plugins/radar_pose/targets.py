@@ -47,14 +47,18 @@ def targets(joints: torch.Tensor, shape: tuple[int, int, int]) -> Targets:
 
 def loss(heat: torch.Tensor, offsets: torch.Tensor, wanted: Targets) -> torch.Tensor:
     """Mean over a batch; `heat` (batch, 1, z, y, x) are logits, `offsets` (batch, 45, z, y, x)."""
+    return loss_at(heat, at(offsets, wanted.voxels), wanted)
+
+
+def loss_at(heat: torch.Tensor, offsets: torch.Tensor, wanted: Targets) -> torch.Tensor:
+    """`loss` from the offsets (batch, 45) in the pelvis' voxels."""
     p = torch.sigmoid(heat[:, 0]).clamp(CLAMP, 1 - CLAMP)
     near = wanted.heat
     hit = near == 1
     seen = (1 - p) ** ALPHA * torch.log(p)
     quiet = (1 - near) ** BETA * p**ALPHA * torch.log1p(-p)
     focal = -torch.where(hit, seen, quiet).sum() / len(p)
-    there = at(offsets, wanted.voxels)
-    return focal + WEIGHT * (there - wanted.offsets).abs().sum(1).mean()
+    return focal + WEIGHT * (offsets - wanted.offsets).abs().sum(1).mean()
 
 
 def at(values: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
