@@ -84,8 +84,8 @@ def people(
     the radius exceeds.
     """
     p = torch.sigmoid(heat)
-    top = functional.max_pool3d(p[None], 2 * RADIUS + 1, 1, RADIUS)[0]
-    flat = torch.where((p == top) & (p >= threshold), p, torch.zeros_like(p)).flatten()
+    top = functional.max_pool3d(heat[None], 2 * RADIUS + 1, 1, RADIUS)[0]  # p may be 1 all around
+    flat = torch.where((heat == top) & (p >= threshold), p, torch.zeros_like(p)).flatten()
     scores, index = flat.topk(min(most, flat.numel()))
     index, scores = index[scores > 0], scores[scores > 0]
     voxels = torch.stack(torch.unravel_index(index, heat.shape[1:]), -1)

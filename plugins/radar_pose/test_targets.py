@@ -57,6 +57,15 @@ def test_all_people_of_a_tensor() -> None:
     assert len(people(joint, offsets[0], 5, 0.99)[0]) == 0
 
 
+def test_a_saturated_peak_is_one_person() -> None:
+    """Where the probability is 1 to the last bit in several voxels, the highest logit counts."""
+    heat = torch.full((1, *SHAPE), -5.0)
+    heat[0, 3, 4, 5:8] = torch.tensor([60.0, 90.0, 70.0])
+    found, scores = people(heat, torch.zeros(45, *SHAPE), 5, 0.3)
+    assert scores.tolist() == [1.0]
+    assert found[0, 0].tolist() == [3.0, 4.0, 6.0]
+
+
 def test_the_loss_is_least_where_the_answer_is_right() -> None:
     wanted = joints()
     heat, offsets = maps(wanted)

@@ -112,6 +112,7 @@ def test_one_clear_error(people: Path, tmp_path: Path, capsys: pytest.CaptureFix
     for args, told in (
         (["train", str(people), "-o", "a.pt"], "unknown kind of file; got .pt"),
         (["train", str(people), "-o", str(out), "--size", "huge"], "--size: is unknown; got huge"),
+        (["train", str(people), "-o", str(out), "--size", "phase"], "phase sees real and imagin"),
         (["train", str(tmp_path), "-o", str(out)], "Train.json"),
         (["eval", str(people), str(people / "grid.json")], "grid.json: is not an etendue artifact"),
         (["eval", str(people), str(out), "--part", "All"], "--part: is unknown; got All"),

@@ -118,6 +118,17 @@ def test_other_sets_are_left_alone(made: Path, tmp_path: Path) -> None:
         generate(TINY, tmp_path, silent)
 
 
+def test_a_clip_that_is_too_short_leaves_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "short.txt"
+    turn = [1.0, 0, 0, 0]
+    leg_and_arm = [*turn, 0.0, *turn, *turn, 0.0]
+    frame = [0.1, 0, 0.9, 0, *turn * 3, *leg_and_arm * 2]
+    clip.write_text(json.dumps({"Loop": "none", "Frames": [frame] * 3}))
+    with pytest.raises(InputError, match=r"short\.txt: is too short"):
+        generate(replace(TINY, frames=40, motions=(str(clip),)), tmp_path / "a", silent)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [

@@ -27,7 +27,7 @@ EXAMPLES = (
 def run(
     data: Annotated[Path, typer.Argument(help="A folder of `etendue radar dataset` or RT-Pose.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The network, .eta.")],
-    size: Annotated[str, typer.Option(help="cpu|cpu-zyx|zyx|doppler|phase")] = "cpu",
+    size: Annotated[str, typer.Option(help="cpu|cpu-zyx|zyx|doppler")] = "cpu",
     steps: Annotated[int, typer.Option(help="Batches to train on.")] = 1500,
     batch: Annotated[int, typer.Option(help="Frames of a batch.")] = 8,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
@@ -66,6 +66,9 @@ def load(folder: Path, part: Any, size: str) -> PoseSet:
     from etendue.plugins.radar_pose.data import load_set
     from etendue.plugins.radar_pose.model import SIZES
 
+    if size == "phase":
+        raise InputError("--size", "phase sees real and imaginary parts, which are not read yet",
+                         fix="Take doppler")  # fmt: skip
     return load_set(folder, part, "zyx" if SIZES[size].speeds == 1 else SIZES[size].speeds)
 
 

@@ -34,6 +34,7 @@ from etendue.render.radar.sensor import Radar
 from etendue.render.radar.setup import Setup
 from etendue.render.radar.stage import Rig, frame_of, rig, stage_scene
 from etendue.scene.people.body import KINDS, make_body
+from etendue.scene.people.motion import Motion
 from etendue.scene.people.sequences import Recording, divide
 from etendue.scene.people.stage import Stage, make_stage
 
@@ -105,6 +106,8 @@ def generate(wish: Wish, folder: Path, progress: Progress) -> dict[str, Any]:
     and ends with the same files.
     """
     wish.check()
+    for clip in wish.motions:  # before anything is written
+        _motion(wish, clip)
     _begin(wish, folder)
     beams_ = beamformer(wish.setup.radar, wish.grid)
     parts = recordings(wish)
@@ -145,8 +148,7 @@ def recordings(wish: Wish) -> dict[str, list[Recording]]:
         subject, room = (_one(side[part == "Test"], rng) for side in (subjects, rooms))
         clip = _one(clips[part == "Test"], rng)
         found[part].append(
-            Recording(number, subject, clip, room, float(rng.uniform()),
-                      (wish.frames - 1) / RATE + 2 * BLANK)
+            Recording(number, subject, clip, room, float(rng.uniform()), _seconds(wish))
         )  # fmt: skip
     return found
 
@@ -161,20 +163,30 @@ def _clips(wish: Wish) -> Sequence[str]:
     return (*wish.motions, *(f"{kind}:{k}" for kind in gestures.KINDS for k in range(CLIPS)))
 
 
-def _stage(wish: Wish, recording: Recording) -> Stage:
-    """`recording.start` is the part of the clip's free time that passes before."""
+def _seconds(wish: Wish) -> float:
+    """How much of a clip a recording needs."""
+    return (wish.frames - 1) / RATE + 2 * BLANK
+
+
+def _motion(wish: Wish, clip: str) -> Motion:
     from etendue.scene.people.gestures import gesture
     from etendue.scene.people.motion import load_motion
 
-    seconds = recording.seconds
-    if recording.clip in wish.motions:
-        motion = load_motion(recording.clip)
+    if clip in wish.motions:
+        motion = load_motion(clip)
     else:
-        kind, _, number = recording.clip.partition(":")
-        motion = gesture(kind, wish.seed * CLIPS + int(number), seconds + 2.0)
-    if motion.duration < seconds:
-        raise InputError(recording.clip, "is too short", got=f"{motion.duration:.2f} s",
-                         expected=f"{seconds:.2f} s", fix="Ask for fewer --frames")  # fmt: skip
+        kind, _, number = clip.partition(":")
+        motion = gesture(kind, wish.seed * CLIPS + int(number), _seconds(wish) + 2.0)
+    needed = _seconds(wish)
+    if motion.duration < needed:
+        raise InputError(clip, "is too short", got=f"{motion.duration:.2f} s",
+                         expected=f"{needed:.2f} s", fix="Ask for fewer --frames")  # fmt: skip
+    return motion
+
+
+def _stage(wish: Wish, recording: Recording) -> Stage:
+    """`recording.start` is the part of the clip's free time that passes before."""
+    seconds, motion = recording.seconds, _motion(wish, recording.clip)
     body = make_body(wish.seed * 100_003 + recording.subject, wish.bodies)
     free = motion.duration - seconds
     walled = np.random.default_rng([wish.seed, recording.room]).uniform() < wish.through_wall

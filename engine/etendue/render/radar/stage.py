@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from etendue.device.drjit import DEFAULT_VARIANT, activate
 from etendue.render.radar.cast import Deforming, Pose
 from etendue.render.radar.frame import Frame, simulate
-from etendue.render.radar.material import MATERIALS
 from etendue.render.radar.scatter import Look
 from etendue.render.radar.setup import Setup
 from etendue.scene.mesh import Mesh
@@ -90,8 +89,3 @@ def mesh_of(name: str, mesh: Mesh) -> Any:
         parameters["vertex_normals"] = mesh.normals.astype(np.float32).ravel()
     parameters.update()
     return made
-
-
-def with_worn(setup: Setup) -> Setup:
-    """A set-up that knows all materials that stages have."""
-    return replace(setup, materials={**MATERIALS, **setup.materials})
